@@ -1,0 +1,1 @@
+"""Latency: stage by stage, and together."""

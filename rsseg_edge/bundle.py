@@ -1,0 +1,198 @@
+"""What is deployed: a folder with ``bundle.json`` and the files that it names, each with its checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from rsseg_edge.errors import RssegError, UsageError
+from rsseg_edge.types import ClassTable
+
+SCHEMA_VERSION = 1
+MANIFEST = "bundle.json"
+SHIPPED = Path(__file__).parent / "bundles"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ClassSpec(_Strict):
+    """One class: its name and the RGB colour (0..255) that it is drawn in."""
+
+    name: str = Field(min_length=1)
+    color: tuple[int, int, int]
+
+
+class InputSpec(_Strict):
+    """How an image becomes the graph's input: scaled down to a long side, then padded to a multiple.
+
+    ``height`` and ``width`` are set when the graph was exported at one fixed size.
+    """
+
+    height: int | None = Field(default=None, ge=32)
+    width: int | None = Field(default=None, ge=32)
+    multiple_of: int = Field(default=32, ge=1)
+    image_long_side: int = Field(default=2048, ge=32)
+    video_long_side: int = Field(default=512, ge=32)
+
+
+class Precision(_Strict):
+    """Arithmetic of the graph; ``kept_fp32`` names the nodes that fp16 would overflow, as measured on real images."""
+
+    name: Literal["fp32", "fp16"]
+    kept_fp32: tuple[str, ...] = ()
+    measured_on: str = ""
+
+
+class Parity(_Strict):
+    """What the parity gate found between the trained network and this graph."""
+
+    reference: str
+    runtime: str
+    data: str
+    images: int = Field(ge=1)
+    agreement: float = Field(ge=0, le=1)
+    threshold: float = Field(ge=0, le=1)
+    max_score_difference: float = Field(ge=0)
+
+
+class Score(_Strict):
+    """A measured accuracy: intersection over union per class, in 0..1, and their mean."""
+
+    data: str
+    split: str
+    setting: str
+    miou: float
+    iou: Mapping[str, float]
+    overall_accuracy: float
+
+
+class Training(_Strict):
+    """Where the weights come from."""
+
+    data: str
+    split: str
+    recipe: str
+    seed: int
+    steps: int
+
+
+class Manifest(_Strict):
+    """``bundle.json``. Unknown fields are refused: a newer schema carries a newer ``schema_version``."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    model: str
+    config: Mapping[str, Any]
+    classes: tuple[ClassSpec, ...] = Field(min_length=1, max_length=255)
+    input: InputSpec
+    precision: Precision
+    files: Mapping[str, str]
+    parity: Parity | None = None
+    training: Training | None = None
+    scores: tuple[Score, ...] = ()
+    made_with: Mapping[str, str] = Field(default_factory=dict)
+
+    @field_validator("files")
+    @classmethod
+    def _files_stay_inside(cls, files: Mapping[str, str]) -> Mapping[str, str]:
+        for name, digest in files.items():
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or not path.parts:
+                raise ValueError(f"file '{name}' would lie outside the bundle")
+            if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+                raise ValueError(f"checksum of '{name}' is not a SHA-256 in hex")
+        return files
+
+    def class_table(self) -> ClassTable:
+        """Names and colours in the order of the class map."""
+        return ClassTable(tuple(c.name for c in self.classes), tuple(c.color for c in self.classes))
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle: its folder and its manifest."""
+
+    path: Path
+    manifest: Manifest
+
+    def read(self, name: str) -> bytes:
+        """Bytes of a file of the bundle, after its checksum was found right.
+
+        Raises:
+            RssegError: the file is missing, unreadable, outside the bundle, or not what the manifest says.
+        """
+        digest = self.manifest.files.get(name)
+        if digest is None:
+            raise RssegError(f"bundle {self.manifest.name}: {MANIFEST} does not list {name}; run rsseg-export again")
+        path = self.path / name
+        if not path.resolve().is_relative_to(self.path.resolve()):
+            raise RssegError(f"bundle {self.manifest.name}: {name} is a link that leaves the bundle; refused")
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise RssegError(
+                f"bundle {self.manifest.name}: cannot read {name} ({error.strerror}); run rsseg-export again"
+            ) from None
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise RssegError(
+                f"bundle {self.manifest.name}: {name} does not match its checksum; copy it anew or run rsseg-export again"
+            )
+        return data
+
+
+def shipped_bundles() -> list[str]:
+    """Names of the bundles that come with the package."""
+    return sorted(p.parent.name for p in SHIPPED.glob(f"*/{MANIFEST}"))
+
+
+def open_bundle(name_or_path: str | os.PathLike[str]) -> Bundle:
+    """Open a bundle by the name of a shipped one or by its folder. Files are verified when they are read.
+
+    Raises:
+        UsageError: there is no such bundle.
+        RssegError: its manifest is damaged, or of a schema that this version does not know.
+    """
+    path = Path(name_or_path)
+    if path.name == MANIFEST:
+        path = path.parent
+    if not (path / MANIFEST).is_file():
+        shipped = SHIPPED / str(name_or_path)
+        if path.is_dir() and str(name_or_path) not in shipped_bundles():
+            raise UsageError(f"{path} is not a bundle: it holds no {MANIFEST}; make one with rsseg-export")
+        if str(name_or_path) not in shipped_bundles():
+            raise UsageError(
+                f"unknown model '{name_or_path}': not a bundle folder, and the shipped ones are "
+                f"{', '.join(shipped_bundles()) or '(none)'}"
+            )
+        path = shipped
+    return Bundle(path, _read_manifest(path))
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        data = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RssegError(f"bundle {path.name}: cannot read {MANIFEST} ({error.strerror})") from None
+    except ValueError:  # UnicodeDecodeError and JSONDecodeError
+        raise RssegError(f"bundle {path.name}: {MANIFEST} is not valid JSON; run rsseg-export again") from None
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise RssegError(
+            f"bundle {path.name}: schema version {version} is newer than this rsseg-edge knows ({SCHEMA_VERSION}); "
+            f"pip install --upgrade rsseg-edge"
+        )
+    try:
+        return Manifest.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RssegError(f"bundle {path.name}: {MANIFEST}: {where}: {first['msg']}; run rsseg-export again") from None

@@ -1,0 +1,1 @@
+"""Annotated images: one table, one reader, and a generator of exact scenes."""

@@ -1,0 +1,1 @@
+"""Runtimes that execute a bundle's graph behind one protocol."""

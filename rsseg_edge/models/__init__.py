@@ -1,0 +1,1 @@
+"""The networks (lab side: needs torch)."""

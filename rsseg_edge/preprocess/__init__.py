@@ -1,0 +1,1 @@
+"""Pure functions between an image and a graph's input."""

@@ -1,0 +1,1 @@
+"""Where results go: one class a file, open / write / close."""

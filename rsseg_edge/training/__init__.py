@@ -1,0 +1,1 @@
+"""Training of the networks (lab side: needs torch)."""
