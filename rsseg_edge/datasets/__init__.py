@@ -1,1 +1,1 @@
-"""Annotated images: one table, one reader, and a generator of exact scenes."""
+"""Labelled images: one table describes every data set, one reader opens them, one generator makes them."""

@@ -1,0 +1,195 @@
+"""The table of data sets: what ``table.toml``, or a user's own TOML file, says about folders, coding and splits."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from rsseg_edge.datasets.pattern import PathPattern
+from rsseg_edge.errors import UsageError
+from rsseg_edge.types import ClassTable
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+TABLE = Path(__file__).with_name("table.toml")
+
+Byte = Annotated[int, Field(ge=0, le=255)]
+Color = tuple[Byte, Byte, Byte]
+Value = Annotated[int, Field(ge=0, le=65535)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatasetClass(_Strict):
+    """One class: its name, what it is in a mask (values or RGB colours), and the colour that it is drawn in."""
+
+    name: str = Field(min_length=1)
+    mask: tuple[Color, ...] | tuple[Value, ...] = ()
+    color: Color | None = None
+
+    def draw_color(self) -> Color | None:
+        """``color``, or else the first of the mask's colours; None where there is neither."""
+        if self.color is None and self.mask and isinstance(self.mask[0], tuple):
+            return self.mask[0]
+        return self.color
+
+
+class FilePair(_Strict):
+    """Where the images and their masks lie below the root: two patterns with the same fields."""
+
+    image: str = Field(min_length=1)
+    mask: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _mask_repeats_the_fields(self) -> FilePair:
+        # Both are compiled here too, so that a bad pattern is found when the table is read.
+        image, mask = PathPattern(self.image), PathPattern(self.mask)
+        if unknown := mask.fields - image.fields:
+            raise ValueError(f"the mask pattern '{self.mask}' has fields that the image's lacks: {sorted(unknown)}")
+        return self
+
+
+class Split(_Strict):
+    """The part of a data set that a run uses: a choice of files by their fields, or the seeds of generated scenes."""
+
+    files: tuple[FilePair, ...] = ()
+    only: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    without: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    first_seed: int = Field(default=0, ge=0)
+    count: int = Field(default=0, ge=0)
+
+
+class DatasetSpec(_Strict):
+    """One row of the table.
+
+    Attributes:
+        name: what ``--data`` calls it.
+        title: what it is.
+        source: where users get it.
+        licence: what it may be used for.
+        coding: whether a mask holds index values or RGB colours.
+        ignore: values or colours whose label is 255.
+        crop: side of a training crop, in pixels.
+        classes: in the order of the labels.
+        files: where images and masks lie, for the splits that say nothing else.
+        splits: by name.
+        generator: what makes the samples, where no files hold them.
+    """
+
+    name: str
+    title: str = ""
+    source: str = ""
+    licence: str = ""
+    coding: Literal["values", "colors"] = "values"
+    ignore: tuple[Color, ...] | tuple[Value, ...] = ()
+    crop: int = Field(default=512, ge=32)
+    classes: tuple[DatasetClass, ...] = Field(min_length=1, max_length=254)
+    files: tuple[FilePair, ...] = ()
+    splits: Mapping[str, Split] = Field(min_length=1)
+    generator: Literal["scenes"] | None = None
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> DatasetSpec:
+        if uncolored := [c.name for c in self.classes if c.draw_color() is None]:
+            raise ValueError(f"class '{uncolored[0]}' has no color")
+        self.class_table()
+        if self.generator is None:
+            self._check_coding()
+            self._check_splits()
+        return self
+
+    def _check_coding(self) -> None:
+        seen: dict[object, str] = {}
+        for name, codes in [("ignore", self.ignore), *((c.name, c.mask) for c in self.classes)]:
+            if not codes and name != "ignore":
+                raise ValueError(f"class '{name}' has no mask {self.coding}")
+            for code in codes:
+                if isinstance(code, tuple) != (self.coding == "colors"):
+                    raise ValueError(f"'{name}': {code} does not fit the coding '{self.coding}'")
+                if code in seen:
+                    raise ValueError(f"{code} stands for both '{seen[code]}' and '{name}'")
+                seen[code] = name
+
+    def _check_splits(self) -> None:
+        for name, split in self.splits.items():
+            files = split.files or self.files
+            if not files:
+                raise ValueError(f"split '{name}' has no files")
+            for pair in files:
+                if unknown := ({*split.only, *split.without} - PathPattern(pair.image).fields):
+                    raise ValueError(f"split '{name}': '{pair.image}' has no field {sorted(unknown)}")
+
+    def class_table(self) -> ClassTable:
+        """Names and colours in the order of the labels."""
+        return ClassTable(tuple(c.name for c in self.classes), tuple(c.draw_color() or (0, 0, 0) for c in self.classes))
+
+    def split(self, name: str) -> Split:
+        """The split of that name.
+
+        Raises:
+            UsageError: there is none; the message lists those that there are.
+        """
+        try:
+            return self.splits[name]
+        except KeyError:
+            raise UsageError(f"data {self.name} has no split '{name}': it has {', '.join(self.splits)}") from None
+
+
+def dataset_names() -> list[str]:
+    """Names of the data sets that the package describes."""
+    return list(_read(TABLE))
+
+
+def describe(name_or_toml: str | os.PathLike[str]) -> DatasetSpec:
+    """What is known of a data set.
+
+    Args:
+        name_or_toml: a name of the table, or the path of a TOML file that describes one data set in the same terms.
+
+    Raises:
+        UsageError: there is no such data set, or the file is not a valid description; the message names the field.
+    """
+    text = os.fspath(name_or_toml)
+    if is_description(text):
+        path = Path(text)
+        row, name = _read(path), path.stem
+    else:
+        table = _read(TABLE)
+        if text not in table:
+            raise UsageError(
+                f"unknown data '{text}': it is one of {', '.join(table)}, or the path of a TOML file on a folder"
+            )
+        row, name = table[text], text
+    try:
+        return DatasetSpec.model_validate({"name": name, **row})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"data {text}: {where + ': ' if where else ''}{message}") from None
+
+
+def is_description(text: str) -> bool:
+    """Whether ``--data`` means a file with a description rather than a name of the table."""
+    return text.endswith(".toml") or os.sep in text
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from None
