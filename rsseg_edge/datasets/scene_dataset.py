@@ -13,7 +13,7 @@ from rsseg_edge.types import ClassTable
 
 
 class SceneDataset:
-    """Scenes of ``spec.crop`` pixels a side at 0.25 to 0.8 m a pixel. Sample ``i`` has the seed ``first_seed + i``."""
+    """Scenes of ``spec.crop`` pixels a side at 0.3 to 1.2 m a pixel. Sample ``i`` has the seed ``first_seed + i``."""
 
     def __init__(self, spec: DatasetSpec, split: Split) -> None:
         self.spec = spec
@@ -29,7 +29,7 @@ class SceneDataset:
 
     def __getitem__(self, index: int) -> Sample:
         seed = self._seeds[index]
-        gsd = float(np.random.default_rng((seed, 1)).uniform(0.25, 0.8))
+        gsd = float(np.random.default_rng((seed, 1)).uniform(0.3, 1.2))
         return generate_scene(seed, self.spec.crop, self.spec.crop, gsd=gsd)
 
     def __iter__(self) -> Iterator[Sample]:
