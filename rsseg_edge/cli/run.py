@@ -1,0 +1,75 @@
+"""``rsseg-run``: segment a video or images and draw the classes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rsseg_edge.cli import INTERRUPTED, say
+from rsseg_edge.cli import run as run_app
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def run(
+    where: Annotated[str, typer.Argument(metavar="INPUT", help="Video, image, folder of images, or a quoted glob.")],
+    model: Annotated[str, typer.Option(help="Shipped bundle by name, or any bundle's folder.")] = "segclip-tiny",
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")] = Path("out"),
+    classes_only: Annotated[str | None, typer.Option(metavar="A,B", help="Draw and count these classes alone.")] = None,
+    alpha: Annotated[float, typer.Option(min=0, max=1, help="Weight of the classes' colours.")] = 0.45,
+    class_maps: Annotated[bool, typer.Option("--class-maps", help="Also write class maps, as PNG.")] = False,
+    long_side: Annotated[
+        int | None, typer.Option(help="Longest side that the network sees, pixels.  [default: the bundle's]")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Cores for the network.  [default: all but one]")] = None,
+    max_frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
+    stride: Annotated[int, typer.Option(help="Take every K-th frame.")] = 1,
+    start: Annotated[float, typer.Option(help="Begin this many seconds after the first frame.")] = 0.0,
+    end: Annotated[float | None, typer.Option(help="Stop this many seconds after the first frame.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the closing table as JSON on stdout.")] = False,
+) -> None:
+    """Segment aerial video or images and draw the classes over them.
+
+    A video gives OUT/overlay.mp4 (H.264; size, rate, time stamps and audio of the input), an image
+    OUT/NAME.overlay.png. Both give OUT/frames.jsonl: a line a frame with the area share and pixel count of each class.
+    --class-maps adds OUT/class_maps/INDEX.png for a video, OUT/NAME.classes.png for an image.
+
+    A file appears under its name when it is whole. Ctrl-C closes the files with the frames that are done.
+    Exit codes: 0 done, 1 something failed or could not be read, 2 the request cannot be met, 130 interrupted.
+    """
+    from rsseg_edge.cli.progress import FrameProgress
+    from rsseg_edge.cli.summary import print_table, summary_json
+    from rsseg_edge.job import Job, Request
+    from rsseg_edge.sources.base import Selection
+
+    problems: list[str] = []
+
+    def report(line: str) -> None:
+        problems.append(line)
+        say(f"warning: {line}")
+
+    names = None if classes_only is None else [name.strip() for name in classes_only.split(",")]
+    selection = Selection(start, end, stride, max_frames)
+    job = Job(Request(where, model, out, selection, names, alpha, class_maps, long_side, threads), report)
+    with FrameProgress(job.source.expected) as progress:
+        outcome = job.run(on_result=progress.advance)
+    if as_json:
+        print(summary_json(outcome, job.segmenter.table, job.counted, problems))
+    else:
+        print_table(outcome, job.segmenter.table, job.counted, out)
+    if outcome.error is not None:
+        raise outcome.error
+    if outcome.interrupted:
+        say(f"interrupted: {outcome.frames} frames are in {out}")
+        sys.exit(INTERRUPTED)
+    if problems:
+        sys.exit(1)
+
+
+def main() -> None:
+    """Entry point of ``rsseg-run``."""
+    run_app(app)

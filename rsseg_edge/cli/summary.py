@@ -1,0 +1,67 @@
+"""What a run did: as tables for people, as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from rsseg_edge.pipeline import Outcome
+from rsseg_edge.types import ClassTable
+
+
+def print_table(outcome: Outcome, table: ClassTable, counted: Sequence[int], out: Path) -> None:
+    """Frames and rate, milliseconds of each stage, area share of each class; on stdout."""
+    console = Console()
+    rate = outcome.frames / outcome.seconds if outcome.seconds else 0.0
+    console.print(f"[bold]{outcome.frames}[/] frames in {outcome.seconds:.1f} s: [bold]{rate:.1f}[/] frames/s -> {out}")
+    if not outcome.frames:
+        return
+    stages = Table("stage", *[f"{name} [dim]ms[/]" for name in ("median", "p99")], box=None, pad_edge=False)
+    for column in stages.columns[1:]:
+        column.justify = "right"
+    for name, times in outcome.stages.items():
+        stages.add_row(name, f"{1e3 * times.quantile(0.5):.1f}", f"{1e3 * times.quantile(0.99):.1f}")
+    classes = Table("", "class", "area [dim]%[/]", box=None, pad_edge=False)
+    classes.columns[2].justify = "right"
+    total = int(outcome.pixels.sum())
+    for index in counted:
+        red, green, blue = table.colors[index]
+        share = 100 * int(outcome.pixels[index]) / total
+        classes.add_row(f"[rgb({red},{green},{blue})]██[/]", table.names[index], f"{share:.1f}")
+    side_by_side = Table.grid(padding=(0, 6))
+    side_by_side.add_row(stages, classes)
+    console.print(side_by_side)
+
+
+def summary_json(outcome: Outcome, table: ClassTable, counted: Sequence[int], problems: Sequence[str]) -> str:
+    """The same as one JSON object."""
+    total = max(1, int(outcome.pixels.sum()))
+    return json.dumps(
+        {
+            "frames": outcome.frames,
+            "seconds": round(outcome.seconds, 3),
+            "frames_per_second": round(outcome.frames / outcome.seconds, 2) if outcome.seconds else 0.0,
+            "complete": not (problems or outcome.error or outcome.interrupted),
+            "problems": [*problems, *([str(outcome.error)] if outcome.error else [])],
+            "stages": {
+                name: {
+                    "median_ms": round(1e3 * times.quantile(0.5), 3),
+                    "p99_ms": round(1e3 * times.quantile(0.99), 3),
+                    "cpu_ms": round(1e3 * sum(times.cpu) / max(1, len(times.cpu)), 3),
+                }
+                for name, times in outcome.stages.items()
+            },
+            "classes": {
+                table.names[k]: {
+                    "pixels": int(outcome.pixels[k]),
+                    "share": round(int(outcome.pixels[k]) / total, 6),
+                }
+                for k in counted
+            },
+        },
+        ensure_ascii=False,
+    )

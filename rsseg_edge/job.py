@@ -1,0 +1,138 @@
+"""One run from an INPUT to a folder of results: chooses the source, the model's size, the sinks and the threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rsseg_edge.errors import UsageError
+from rsseg_edge.pipeline import Outcome, Pipeline
+from rsseg_edge.postprocess.overlay import Overlay
+from rsseg_edge.segmenter import Segmenter, load
+from rsseg_edge.sinks.base import Sink
+from rsseg_edge.sinks.frame_log import FrameLog
+from rsseg_edge.sinks.images import ClassMaps, OverlayImages
+from rsseg_edge.sinks.overlay_video import OverlayVideo
+from rsseg_edge.sources.base import Selection, Source
+from rsseg_edge.sources.choose import open_source
+from rsseg_edge.types import ClassTable, Report, Result
+
+
+@dataclass(frozen=True)
+class Threads:
+    """Who gets which cores.
+
+    Attributes:
+        inference: threads of one inference.
+        codec: threads of the decoder, and as many of the encoder.
+    """
+
+    inference: int
+    codec: int
+
+    @classmethod
+    def share(cls, cores: int, inference: int | None = None) -> Threads:
+        """All cores but one for the network, unless told otherwise; the rest of the pipeline lives on that one.
+
+        Decoding, drawing and encoding cost less than an inference and must run beside it, not in turn with it: with
+        every core in the network's hands its threads wait for each other whenever a codec needs one of them. Codecs
+        get more threads where there are cores for large videos.
+        """
+        return cls(inference or max(1, cores - 1), max(1, cores // 4))
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be done.
+
+    Attributes:
+        where: a video file, an image, a folder of images or a glob.
+        model: a shipped bundle's name or a bundle's folder.
+        out: the folder of the results.
+        selection: which frames.
+        classes_only: the classes that are drawn and counted; None takes all.
+        alpha: weight of the classes' colours, 0..1.
+        class_maps: whether class maps are written.
+        long_side: the longest side that the network sees, in pixels; None takes the bundle's own, for video or images.
+        threads: of one inference; None takes all cores but one.
+    """
+
+    where: str
+    model: str = "segclip-tiny"
+    out: Path = Path("out")
+    selection: Selection = field(default_factory=Selection)
+    classes_only: Sequence[str] | None = None
+    alpha: float = 0.45
+    class_maps: bool = False
+    long_side: int | None = None
+    threads: int | None = None
+
+
+class Job:
+    """A request with everything opened that it names, ready to run once.
+
+    Args:
+        request: what is to be done.
+        report: told about what is left out on the way.
+
+    Raises:
+        UsageError: the request cannot be met.
+        RssegError: the input or the bundle is damaged.
+    """
+
+    def __init__(self, request: Request, report: Report) -> None:
+        threads = Threads.share(available_cores(), request.threads)
+        self.segmenter: Segmenter = load(request.model, long_side=request.long_side, threads=threads.inference)
+        table = self.segmenter.table
+        self.counted = _counted(table, request.classes_only)
+        self.source: Source = open_source(request.where, request.selection, threads=threads.codec, report=report)
+        if self.source.video is not None and request.long_side is None:
+            self.segmenter.long_side = self.segmenter.spec.video_long_side
+        overlay = Overlay(table, self.counted, request.alpha)
+        self.sinks = _sinks(self.source, request, overlay, self.counted, threads.codec, report)
+
+    def run(self, on_result: Callable[[Result], None] | None = None) -> Outcome:
+        """See :meth:`rsseg_edge.pipeline.Pipeline.run`."""
+        try:
+            return Pipeline(self.source.frames(), self.segmenter, self.sinks, on_result=on_result).run()
+        finally:
+            self.source.close()
+            self.segmenter.close()
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _counted(table: ClassTable, classes_only: Sequence[str] | None) -> tuple[int, ...]:
+    if classes_only is None:
+        return tuple(range(len(table)))
+    return tuple(sorted({table.index(name) for name in classes_only}))
+
+
+def _sinks(
+    source: Source, request: Request, overlay: Overlay, counted: tuple[int, ...], threads: int, report: Report
+) -> list[Sink]:
+    out, where = request.out, Path(request.where)
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; -o takes a folder")
+    sinks: list[Sink]
+    if source.video is not None:
+        target = out / "overlay.mp4"
+        if target.exists() and target.samefile(where):
+            raise UsageError(f"{target} is the input itself; give another folder with -o")
+        sinks = [OverlayVideo(target, source.video, overlay, threads=threads, report=report)]
+        if request.class_maps:
+            sinks.append(ClassMaps(lambda frame: out / "class_maps" / f"{frame.index:06d}.png", sync=False))
+    else:
+        if where.is_dir() and out.is_dir() and out.samefile(where):
+            raise UsageError(f"{out} is the input folder: the next run would take the results for input; use -o")
+        sinks = [OverlayImages(out, overlay)]
+        if request.class_maps:
+            sinks.append(ClassMaps(lambda frame: out / f"{frame.name}.classes.png"))
+    return [*sinks, FrameLog(out / "frames.jsonl", counted)]

@@ -1,0 +1,291 @@
+"""From a source through the network into sinks: a thread a stage, bounded queues between them, a clock in each.
+
+Stages end as processes of a shell pipe do. One that runs out of input, or fails, closes its output, so that the stages
+after it finish what is on its way; and it closes its input, so that those before it stop. The first error is kept and
+raised in the end. Nothing waits for ever, and what was finished is published.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from rsseg_edge.segmenter import Segmenter
+from rsseg_edge.sinks.base import Sink
+from rsseg_edge.types import Frame, Result
+
+T = TypeVar("T")
+QUEUE = 3  # frames that wait between two stages: enough to even out a slow frame, few enough to stay in the cache
+
+
+@dataclass(frozen=True)
+class StageTimes:
+    """How long a stage worked on each frame.
+
+    Attributes:
+        wall: seconds a frame, waiting for other stages left out.
+        cpu: seconds a frame of its own thread's processor time; threads of a codec or of the runtime are not in it.
+    """
+
+    wall: array[float] = field(default_factory=lambda: array("d"))
+    cpu: array[float] = field(default_factory=lambda: array("d"))
+
+    def quantile(self, q: float) -> float:
+        """Seconds that a share ``q`` of the frames stayed below; 0 where there were none."""
+        return float(np.quantile(self.wall, q)) if self.wall else 0.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did.
+
+    Attributes:
+        frames: that went through every stage.
+        seconds: from the first frame's decoding to the closing of the sinks.
+        stages: by name, in order.
+        pixels: int64 [classes]: of all frames together.
+        interrupted: whether it was asked to stop.
+        error: what ended it early, if anything did; the frames before are published all the same.
+    """
+
+    frames: int
+    seconds: float
+    stages: dict[str, StageTimes]
+    pixels: npt.NDArray[np.int64]
+    interrupted: bool
+    error: Exception | None
+
+
+class Pipeline:
+    """Runs once.
+
+    Args:
+        frames: of a source.
+        segmenter: the network.
+        sinks: opened, written and closed by the pipeline, in this order.
+        on_result: called after each frame, from the last stage's thread.
+
+    Example:
+        >>> outcome = Pipeline(source.frames(), segmenter, [FrameLog(path, counted)]).run()
+    """
+
+    def __init__(
+        self,
+        frames: Iterable[Frame],
+        segmenter: Segmenter,
+        sinks: Sequence[Sink],
+        *,
+        on_result: Callable[[Result], None] | None = None,
+    ) -> None:
+        self._frames, self._segmenter, self._sinks = frames, segmenter, tuple(sinks)
+        self._on_result = on_result
+        self._errors: list[Exception] = []
+        self._failed_sink: Sink | None = None
+        self._stop = threading.Event()
+        self._done = 0
+        self._pixels = np.zeros(len(segmenter.classes), dtype=np.int64)
+        self.stages = {name: StageTimes() for name in ("decode", "prepare", "infer", "finish", "write")}
+
+    def run(self) -> Outcome:
+        """Process every frame. A KeyboardInterrupt ends the input; a second one, the run, unpublished.
+
+        Returns:
+            What was done. Look at ``error``: an error of a stage is given there and not raised, for what was
+            finished before it is of use.
+
+        Raises:
+            RssegError: a sink cannot be opened.
+            KeyboardInterrupt: the second one.
+        """
+        begin = time.perf_counter()
+        opened: list[Sink] = []
+        threads: list[threading.Thread] = []
+        try:
+            for sink in self._sinks:
+                opened.append(sink)
+                sink.open()
+            threads = self._start()
+            interrupted = self._wait(threads)
+            self._close()
+        except BaseException:
+            self._stop.set()
+            for thread in threads:
+                thread.join(timeout=5)
+            for sink in opened:
+                sink.discard()
+            raise
+        seconds = time.perf_counter() - begin
+        error = self._errors[0] if self._errors else None
+        return Outcome(self._done, seconds, self.stages, self._pixels, interrupted, error)
+
+    def _start(self) -> list[threading.Thread]:
+        prepare, infer, finish = self._segmenter.prepare, self._segmenter.infer, self._segmenter.finish
+
+        def finished(item: tuple[Frame, Any]) -> Result:
+            frame, (class_map, confidence) = item
+            segmentation = finish(frame.image, class_map, confidence)
+            return Result(frame, segmentation, segmentation.pixel_counts())
+
+        links: list[_Link[Any]] = [_Link(QUEUE) for _ in range(4)]
+        ends = [
+            lambda: self._decode(links[0]),
+            lambda: self._stage("prepare", links[0], links[1], lambda frame: (frame, prepare(frame.image))),
+            lambda: self._stage("infer", links[1], links[2], lambda item: (item[0], infer(item[1]))),
+            lambda: self._stage("finish", links[2], links[3], finished),
+            lambda: self._stage("write", links[3], None, self._write),
+        ]
+        threads = [
+            threading.Thread(target=run, name=f"rsseg-{name}", daemon=True)
+            for run, name in zip(ends, self.stages, strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def _wait(self, threads: list[threading.Thread]) -> bool:
+        """Until all stages have ended; whether the user interrupted."""
+        interrupted = False
+        for thread in threads:
+            while thread.is_alive():
+                try:
+                    thread.join(timeout=0.2)  # a join without one cannot be interrupted on every system
+                except KeyboardInterrupt:
+                    if interrupted:
+                        raise
+                    interrupted = True
+                    self._stop.set()
+        return interrupted
+
+    def _close(self) -> None:
+        """Publish every sink but one that failed."""
+        for sink in self._sinks:
+            if sink is self._failed_sink:
+                sink.discard()
+                continue
+            try:
+                sink.close()
+            except Exception as error:
+                sink.discard()
+                self._errors.append(error)
+
+    def _decode(self, out: _Link[Frame]) -> None:
+        times, source = self.stages["decode"], iter(self._frames)
+        try:
+            while not self._stop.is_set():
+                with _clock(times) as clock:
+                    frame = next(source, None)
+                    if frame is None:
+                        clock.cancel()
+                        break
+                out.put(frame)
+        except _ClosedError:
+            pass
+        except Exception as error:
+            self._errors.append(error)
+        finally:
+            out.end()
+
+    def _stage(self, name: str, given: _Link[Any], out: _Link[Any] | None, work: Callable[[Any], Any]) -> None:
+        times = self.stages[name]
+        try:
+            for item in given:
+                with _clock(times):
+                    result = work(item)
+                if out is not None:
+                    out.put(result)
+        except _ClosedError:
+            pass
+        except Exception as error:
+            self._errors.append(error)
+        finally:
+            given.refuse()
+            if out is not None:
+                out.end()
+
+    def _write(self, result: Result) -> None:
+        for sink in self._sinks:
+            try:
+                sink.write(result)
+            except Exception:
+                self._failed_sink = sink
+                raise
+        self._done += 1
+        self._pixels += result.pixels
+        if self._on_result is not None:
+            self._on_result(result)
+
+
+class _ClosedError(Exception):
+    """The stage after this one takes nothing more."""
+
+
+class _Link(Generic[T]):
+    """A bounded queue that either end can close without the other one waiting for ever."""
+
+    def __init__(self, size: int) -> None:
+        self._items: deque[T] = deque()
+        self._size = size
+        self._changed = threading.Condition()
+        self._ended = self._refused = False
+
+    def put(self, item: T) -> None:
+        """Append; waits while it is full. Raises _ClosedError where nobody reads any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._items) < self._size or self._refused)
+            if self._refused:
+                raise _ClosedError
+            self._items.append(item)
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """Nothing more will be put."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def refuse(self) -> None:
+        """Nothing more will be read."""
+        with self._changed:
+            self._refused = True
+            self._items.clear()
+            self._changed.notify_all()
+
+    def __iter__(self) -> Iterator[T]:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._items or self._ended)
+                if not self._items:
+                    return
+                item = self._items.popleft()
+                self._changed.notify_all()
+            yield item
+
+
+class _clock:  # noqa: N801  # reads as the statement that it is
+    """Adds the time that its block takes to a stage's."""
+
+    def __init__(self, times: StageTimes) -> None:
+        self._times, self._cancelled = times, False
+
+    def cancel(self) -> None:
+        """Do not count this block."""
+        self._cancelled = True
+
+    def __enter__(self) -> _clock:
+        self._wall, self._cpu = time.perf_counter(), time.thread_time()
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None and not self._cancelled:
+            with suppress(MemoryError):
+                self._times.wall.append(time.perf_counter() - self._wall)
+                self._times.cpu.append(time.thread_time() - self._cpu)

@@ -1,0 +1,59 @@
+"""One JSON line a frame: when it was, and how much of it each class covers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rsseg_edge.sinks.base import Sink
+from rsseg_edge.sinks.part_file import PartFile, named_errors
+from rsseg_edge.types import Result
+
+
+class FrameLog(Sink):
+    """JSON lines (UTF-8).
+
+    Each line holds ``index``, ``time`` (seconds, null for still images), ``name``, and under ``classes`` for each class
+    its ``pixels`` and ``share`` (of all pixels of the frame, 0..1).
+
+    Args:
+        path: the file.
+        counted: indices of the classes that are written.
+    """
+
+    def __init__(self, path: Path, counted: Sequence[int]) -> None:
+        self.path = path
+        self._counted = tuple(counted)
+        self._part: PartFile | None = None
+
+    def open(self) -> None:
+        """See :class:`rsseg_edge.sinks.base.Sink`."""
+        self._part = PartFile(self.path)
+
+    def write(self, result: Result) -> None:
+        """Add a line."""
+        assert self._part is not None, "the sink was not opened"
+        names = result.segmentation.classes
+        total = result.segmentation.class_map.size
+        line = {
+            "index": result.frame.index,
+            "time": result.frame.time,
+            "name": result.frame.name,
+            "classes": {
+                names[k]: {"pixels": int(result.pixels[k]), "share": round(int(result.pixels[k]) / total, 6)}
+                for k in self._counted
+            },
+        }
+        with named_errors(self.path):
+            self._part.file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+
+    def close(self) -> None:
+        """Publish the lines."""
+        if self._part is not None:
+            self._part.publish()
+
+    def discard(self) -> None:
+        """Drop the lines."""
+        if self._part is not None:
+            self._part.discard()

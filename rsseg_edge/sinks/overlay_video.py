@@ -1,0 +1,133 @@
+"""An overlay video: H.264 at the size, rate and time stamps of the input, with its audio and a legend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsseg_edge.postprocess.color import rgb_to_ycbcr
+from rsseg_edge.postprocess.overlay import Overlay
+from rsseg_edge.sinks.audio import AudioCopy
+from rsseg_edge.sinks.base import Sink
+from rsseg_edge.sinks.part_file import PartFile, named_errors
+from rsseg_edge.types import Planes, Report, Result, UInt8Array, VideoFormat
+
+# Without B-frames and lookahead a frame is encoded when it comes: no delay, dts = pts.
+X264 = {"preset": "superfast", "bf": "0", "rc-lookahead": "0"}
+
+
+class OverlayVideo(Sink):
+    """An MP4 file. Frames with an odd side get one more row or column, a copy of the last: 4:2:0 needs even sides.
+
+    Args:
+        path: the file.
+        video: what the input is like.
+        overlay: what is drawn.
+        threads: cores that the encoder may use.
+        report: told about audio that an MP4 cannot hold.
+        crf: constant rate factor of x264: 18 is nearly lossless to the eye, 23 its default, 28 small.
+    """
+
+    def __init__(
+        self, path: Path, video: VideoFormat, overlay: Overlay, *, threads: int, report: Report, crf: int = 23
+    ) -> None:
+        self.path = path
+        self._video, self._overlay, self._threads, self._crf, self._report = video, overlay, threads, crf, report
+        self._part: PartFile | None = None
+
+    def open(self) -> None:
+        """Start the encoder and the part file."""
+        import av
+
+        video = self._video
+        self._part = PartFile(self.path, buffering=0)  # FFmpeg has its own buffer
+        with named_errors(self.path):
+            self._output: Any = av.open(
+                self._part.file, "w", format="mp4", options={"video_track_timescale": str(video.time_base.denominator)}
+            )
+            self._stream = self._output.add_stream("libx264", rate=video.rate)
+            codec = self._stream.codec_context
+            codec.width, codec.height = video.width + video.width % 2, video.height + video.height % 2
+            codec.pix_fmt = "yuv420p"
+            codec.time_base = video.time_base
+            codec.sample_aspect_ratio = video.pixel_aspect
+            codec.color_range = 2 if video.color.full_range else 1
+            codec.colorspace = video.color.matrix
+            codec.color_primaries = video.color.primaries
+            codec.color_trc = video.color.transfer
+            codec.options = {**X264, "crf": str(self._crf), "threads": str(self._threads)}
+            self._audio = AudioCopy(video.path, self._output)
+            self._output.start_encoding()
+        for name in self._audio.left_out:
+            self._report(f"{self.path}: audio of kind {name} does not fit into an MP4; it is left out")
+        # One picture for all frames: x264 copies its input before encode() returns.
+        self._picture = av.VideoFrame(codec.width, codec.height, "yuv420p")
+        self._picture.time_base = video.time_base
+        self._canvas = tuple(
+            np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+            for plane in self._picture.planes
+        )
+        palette = rgb_to_ycbcr(self._overlay.table.palette(), video.color)
+        self._blender = self._overlay.blender(palette)
+        legend = rgb_to_ycbcr(self._overlay.legend(video.height, video.width), video.color)
+        self._legend = (legend[..., 0], legend[::2, ::2, 1], legend[::2, ::2, 2])
+        self._first: float | None = None
+        self._end = 0.0
+
+    def write(self, result: Result) -> None:
+        """Draw and encode one frame.
+
+        Raises:
+            RssegError: the file system refuses.
+        """
+        frame = result.frame
+        assert frame.planes is not None, "an overlay video takes the frames of a video"
+        assert frame.pts is not None
+        assert frame.time is not None
+        self._draw(frame.planes, result.segmentation.class_map)
+        self._picture.pts = frame.pts
+        self._picture.duration = frame.duration or 0
+        self._picture.pict_type = 0  # the encoder chooses
+        step = frame.duration * self._video.time_base if frame.duration else 1 / self._video.rate
+        if self._first is None:
+            self._first = frame.time
+        self._end = frame.time + float(step)
+        with named_errors(self.path):
+            self._output.mux(self._stream.encode(self._picture))
+            self._audio.copy_until(frame.time, start=self._first)
+
+    def close(self) -> None:
+        """Finish the video and publish it; without a single frame nothing is published."""
+        if self._part is None:
+            return
+        if self._first is None:
+            return self.discard()
+        try:
+            with named_errors(self.path):
+                self._output.mux(self._stream.encode(None))
+                self._audio.copy_until(self._end, start=self._first)
+                self._output.close()
+        except BaseException:
+            self.discard()
+            raise
+        self._audio.close()
+        self._part.publish()
+        return None
+
+    def discard(self) -> None:
+        """Drop the video."""
+        if self._part is not None:
+            self._part.discard()
+
+    def _draw(self, planes: Planes, class_map: UInt8Array) -> None:
+        maps = (class_map, *[np.ascontiguousarray(class_map[::2, ::2])] * 2)
+        for channel, (plane, classes, canvas, legend) in enumerate(
+            zip(planes, maps, self._canvas, self._legend, strict=True)
+        ):
+            height, width = plane.shape
+            self._blender.blend(plane, classes, channel, canvas[:height, :width])
+            canvas[height:, :width] = canvas[height - 1, :width]
+            canvas[:, width:] = canvas[:, width - 1 : width]
+            canvas[: legend.shape[0], : legend.shape[1]] = legend

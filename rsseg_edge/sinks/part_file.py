@@ -1,0 +1,88 @@
+"""A file that appears under its name only when it is whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from rsseg_edge.errors import RssegError
+
+
+@contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError into one line that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise RssegError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+class PartFile:
+    """Written beside its target as ``NAME.PID.part`` and renamed by :meth:`publish`.
+
+    After a kill only the part file is left.
+
+    Attributes:
+        path: the final name.
+        file: the open file, unbuffered or not as asked.
+    """
+
+    def __init__(self, path: Path, *, buffering: int = -1) -> None:
+        """Open the part file, making the folder where it is missing.
+
+        Raises:
+            RssegError: the file cannot be made.
+        """
+        self.path = path
+        self._part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        with named_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.file: BinaryIO = self._part.open("wb", buffering=buffering)  # type: ignore[assignment]
+
+    def publish(self, *, sync: bool = True) -> None:
+        """Close the file and give it its name.
+
+        Args:
+            sync: wait until the bytes are on the disk, so that a loss of power cannot leave an empty file either.
+
+        Raises:
+            RssegError: the last bytes cannot be written; the part file is gone then.
+        """
+        try:
+            with named_errors(self.path):
+                self.file.flush()
+                if sync:
+                    os.fsync(self.file.fileno())
+                self.file.close()
+                os.replace(self._part, self.path)
+        except BaseException:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        """Close and remove the part file. Does nothing after :meth:`publish`."""
+        with suppress(OSError):  # a full disk refuses the buffered rest once more: it is dropped anyway
+            self.file.close()
+        with suppress(OSError):
+            self._part.unlink()
+
+
+def write_file(path: Path, data: bytes, *, sync: bool = True) -> None:
+    """Write a whole file at once.
+
+    Raises:
+        RssegError: the file system refuses.
+    """
+    part = PartFile(path, buffering=0)
+    try:
+        with named_errors(path):
+            view = memoryview(data)
+            while view:  # an unbuffered write may take a part only
+                view = view[part.file.write(view) :]
+    except BaseException:
+        part.discard()
+        raise
+    part.publish(sync=sync)

@@ -1,0 +1,238 @@
+"""A video file: decoded with FFmpeg, time stamps kept, what is damaged or missing said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsseg_edge.errors import RssegError, UsageError
+from rsseg_edge.sources.base import Selection
+from rsseg_edge.types import ColorTags, Frame, Planes, Report, UInt8Array, VideoFormat
+
+RGB_MATRIX = 6  # BT.601: what swscale writes when a frame that has no matrix (RGB inside H.265, say) becomes YCbCr
+PLANAR = ("yuv420p", "yuvj420p")
+FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+
+
+class VideoFile:
+    """The frames of a video file, upright and all of one size.
+
+    Frames are turned by the rotation that the file asks for, and scaled to the first one's size where it changes on
+    the way. A packet that cannot be decoded is passed over; how many there were is said at the end.
+
+    Args:
+        path: the file.
+        selection: which frames are wanted.
+        threads: cores that the decoder may use.
+        report: told about damage that does not stop the rest.
+
+    Raises:
+        RssegError: not a video, or no frame of it can be decoded.
+        UsageError: the selection begins after the last frame.
+    """
+
+    def __init__(self, path: Path, selection: Selection, *, threads: int, report: Report) -> None:
+        import av
+
+        self._path, self._selection, self._report = path, selection, report
+        self._errors: Any = av.error.FFmpegError
+        self._reformatter = av.video.reformatter.VideoReformatter()
+        self._damaged = 0
+        self._threads = threads
+        self._open()
+        rate = self._stream.average_rate or self._stream.guessed_rate or Fraction(25)
+        self._rate = Fraction(rate)
+        self._time_base = Fraction(self._stream.time_base)
+        self._step = max(1, round(1 / (self._rate * self._time_base)))
+        try:
+            self._picked = self._pick()
+            first = next(self._picked, None)
+        except self._errors as error:
+            raise RssegError(f"{path}: {error.strerror}") from None
+        if first is None:
+            if self._seen:
+                raise UsageError(f"{path}: no frame after --start {selection.start:g} s")
+            raise RssegError(f"{path}: no frame of its video can be decoded")
+        self._picked = chain([first], self._picked)
+        self.video = self._describe(first[1])
+
+    @property
+    def expected(self) -> int | None:
+        """Frames by the file's own account; None where it gives none."""
+        chosen, stream = self._selection, self._stream
+        seconds = float(stream.duration * self._time_base) if stream.duration else None
+        if seconds is None and self._container.duration:
+            seconds = self._container.duration / 1_000_000
+        if seconds is None:
+            return chosen.max_frames
+        end = min(seconds, chosen.end) if chosen.end is not None else seconds
+        frames = max(1, -(-round((end - chosen.start) * float(self._rate)) // chosen.stride))
+        return min(frames, chosen.max_frames) if chosen.max_frames is not None else frames
+
+    def frames(self) -> Iterator[Frame]:
+        """See :class:`rsseg_edge.sources.base.Source`."""
+        try:
+            for index, picture, pts in self._picked:
+                yield self._frame(index, picture, pts)
+        except self._errors as error:
+            raise RssegError(f"{self._path}: reading stopped after {self._seen} frames ({error.strerror})") from None
+        if self._damaged:
+            self._report(f"{self._path}: {self._damaged} damaged packets were passed over")
+        self._check_end()
+
+    def close(self) -> None:
+        """Release the decoder and the file."""
+        self._container.close()
+
+    def _open(self) -> None:
+        import av
+
+        try:
+            self._container = av.open(str(self._path))
+        except self._errors as error:
+            raise RssegError(
+                f"{self._path}: not a video that can be read, or cut short before its index ({error.strerror})"
+            ) from None
+        if not self._container.streams.video:
+            raise RssegError(f"{self._path}: there is no video in it")
+        self._stream = self._container.streams.video[0]
+        self._stream.codec_context.thread_count = self._threads
+        self._stream.thread_type = "AUTO" if self._threads > 1 else "NONE"
+        self._seen = 0
+        self._last_pts: int | None = None
+        self._at_end = False
+
+    def _pick(self) -> Iterator[tuple[int, Any, int]]:
+        """Index, picture and time stamp of every frame that is selected."""
+        chosen = self._selection
+        origin = self._stream.start_time or 0
+        start = origin + round(chosen.start / float(self._time_base))
+        end = None if chosen.end is None else origin + round(chosen.end / float(self._time_base))
+        index = self._seek(start) if chosen.start else 0
+        taken = selected = 0
+        for picture in self._decode():
+            pts = self._time_stamp(picture)
+            if end is not None and pts >= end:
+                return
+            if pts >= start:
+                if selected % chosen.stride == 0:
+                    yield index, picture, pts
+                    taken += 1
+                    if taken == chosen.max_frames:
+                        return
+                selected += 1
+            index += 1
+        self._at_end = True
+
+    def _seek(self, start: int) -> int:
+        """Go to a key frame at or before a time stamp; the index of the first frame that is decoded from there."""
+        stamps = sorted(p.pts for p in self._container.demux(self._stream) if p.pts is not None)
+        self._container.seek(start, stream=self._stream)
+        first = next((p for p in self._container.demux(self._stream) if p.pts is not None), None)
+        if first is None or first.pts > start or not first.is_keyframe:
+            self._container.close()  # no usable index: read from the beginning
+            self._open()
+            return 0
+        self._container.seek(start, stream=self._stream)
+        return int(np.searchsorted(np.asarray(stamps), first.pts))
+
+    def _decode(self) -> Iterator[Any]:
+        import av
+
+        for packet in self._container.demux(self._stream):
+            self._damaged += packet.is_corrupt
+            try:
+                pictures = packet.decode()
+            except av.error.InvalidDataError:
+                self._damaged += not packet.is_corrupt
+                continue
+            for picture in pictures:
+                self._seen += 1
+                yield picture
+
+    def _time_stamp(self, picture: Any) -> int:
+        """The picture's own, or where it has none or runs backwards, one that keeps the order."""
+        pts = picture.pts
+        if pts is None:
+            pts = (self._stream.start_time or 0) if self._last_pts is None else self._last_pts + self._step
+        elif self._last_pts is not None and pts <= self._last_pts:
+            pts = self._last_pts + 1
+        self._last_pts = int(pts)
+        return self._last_pts
+
+    def _describe(self, picture: Any) -> VideoFormat:
+        turned = picture.rotation % 180 == 90
+        width, height = (picture.height, picture.width) if turned else (picture.width, picture.height)
+        self._size, self._size_changed = (picture.width, picture.height), False
+        context = self._stream.codec_context
+        planar = picture.format.name in PLANAR
+        color = ColorTags(
+            matrix=int(picture.colorspace) or RGB_MATRIX,
+            full_range=planar and (picture.format.name == "yuvj420p" or picture.color_range == FULL_RANGE),
+            primaries=int(context.color_primaries),
+            transfer=int(context.color_trc),
+        )
+        aspect = Fraction(self._stream.sample_aspect_ratio or 1) or Fraction(1)
+        rate = self._rate / self._selection.stride
+        return VideoFormat(
+            self._path, width, height, rate, self._time_base, 1 / aspect if turned else aspect, color=color
+        )
+
+    def _frame(self, index: int, picture: Any, pts: int) -> Frame:
+        duration = (picture.duration or 0) * self._selection.stride or None
+        turns = round(picture.rotation / 90) % 4  # counter-clockwise, as FFmpeg's display matrix counts
+        picture = self._uniform(picture)
+        image: UInt8Array = picture.to_ndarray(format="rgb24")
+        planes = _planes(picture)
+        if turns:
+            image = np.ascontiguousarray(np.rot90(image, turns))
+            y, cb, cr = (np.ascontiguousarray(np.rot90(plane, turns)) for plane in planes)
+            planes = (y, cb, cr)
+        return Frame(image, index, self._path.stem, pts, self._time_base, duration, planes)
+
+    def _uniform(self, picture: Any) -> Any:
+        """The picture as 8-bit 4:2:0 at the size and range of the first one."""
+        width, height = self._size
+        if (picture.width, picture.height) != self._size and not self._size_changed:
+            self._size_changed = True
+            self._report(
+                f"{self._path}: the frame size changes to {picture.width}x{picture.height} at frame "
+                f"{self._seen - 1}; frames are scaled to {width}x{height} from there"
+            )
+        elif (picture.width, picture.height) == self._size and picture.format.name in PLANAR:
+            return picture
+        full = self.video.color.full_range
+        return self._reformatter.reformat(
+            picture,
+            width,
+            height,
+            format="yuvj420p" if full else "yuv420p",
+            dst_colorspace=None if picture.colorspace else "ITU601",
+            dst_color_range="JPEG" if full else "MPEG",
+        )
+
+    def _check_end(self) -> None:
+        """Say so where the file ends before its header says."""
+        stream = self._stream
+        if not self._at_end or not stream.frames or not stream.duration or self._last_pts is None:
+            return
+        promised = (stream.start_time or 0) + stream.duration
+        if self._seen < stream.frames and self._last_pts + 2 * self._step < promised:
+            raise RssegError(
+                f"{self._path}: cut short: it promises {stream.frames} frames, {self._seen} could be read and "
+                f"were processed"
+            )
+
+
+def _planes(picture: Any) -> Planes:
+    """Y, Cb and Cr of a yuv420p picture: views of the decoder's memory, which they keep alive."""
+    y, cb, cr = (
+        np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+        for plane in picture.planes
+    )
+    return y, cb, cr
