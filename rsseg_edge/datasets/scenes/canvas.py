@@ -86,7 +86,7 @@ class Canvas:
         """Whether nothing within ``reach`` metres of a place is on the canvas."""
         height, width = self.labels.shape
         x, y = abs(float(center[0])) - reach, abs(float(center[1])) - reach
-        return x > width / 2 * self.gsd or y > height / 2 * self.gsd
+        return bool(x > width / 2 * self.gsd or y > height / 2 * self.gsd)
 
     def flat(self, polygon: Points, color: Rgb, label: int | None = None, height: float | None = None) -> None:
         """Fill a small polygon (metres) with one colour; label and height stay where none is given."""

@@ -26,7 +26,9 @@ def expose(canvas: Canvas, sun: Sun) -> UInt8Array:
 
 def _color_response(rng: np.random.Generator) -> FloatArray:
     """Tint and strength of the light, saturation of the camera and haze as one affine map of RGB, float32 [3, 4]."""
-    tint = np.diag(1 + rng.normal(0, 0.035, 3)) * rng.uniform(0.75, 1.2)
+    # Light is warmer or colder, hardly ever greener: bare land must not turn into grass.
+    warmth, green = rng.normal(0, 0.035), rng.normal(0, 0.008)
+    tint = np.diag([1 + warmth, 1 + green, 1 - warmth]) * rng.uniform(0.75, 1.2)
     saturation = rng.uniform(0.6, 1.25)
     mix = np.full((3, 3), (1 - saturation) / 3) + np.eye(3) * saturation
     haze = np.array([0.9, 0.96, 1.08]) * rng.uniform(0, 45)
