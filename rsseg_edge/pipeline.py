@@ -9,39 +9,19 @@ from __future__ import annotations
 
 import threading
 import time
-from array import array
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rsseg_edge.segmenter import Segmenter
 from rsseg_edge.sinks.base import Sink
+from rsseg_edge.stages import ClosedError, Link, Moment, StageTimes
 from rsseg_edge.types import Frame, Result
 
-T = TypeVar("T")
 QUEUE = 3  # frames that wait between two stages: enough to even out a slow frame, few enough to stay in the cache
-
-
-@dataclass(frozen=True)
-class StageTimes:
-    """How long a stage worked on each frame.
-
-    Attributes:
-        wall: seconds a frame, waiting for other stages left out.
-        cpu: seconds a frame of its own thread's processor time; threads of a codec or of the runtime are not in it.
-    """
-
-    wall: array[float] = field(default_factory=lambda: array("d"))
-    cpu: array[float] = field(default_factory=lambda: array("d"))
-
-    def quantile(self, q: float) -> float:
-        """Seconds that a share ``q`` of the frames stayed below; 0 where there were none."""
-        return float(np.quantile(self.wall, q)) if self.wall else 0.0
 
 
 @dataclass(frozen=True)
@@ -135,7 +115,7 @@ class Pipeline:
             segmentation = finish(frame.image, class_map, confidence)
             return Result(frame, segmentation, segmentation.pixel_counts())
 
-        links: list[_Link[Any]] = [_Link(QUEUE) for _ in range(4)]
+        links: list[Link[Any]] = [Link(QUEUE) for _ in range(4)]
         ends = [
             lambda: self._decode(links[0]),
             lambda: self._stage("prepare", links[0], links[1], lambda frame: (frame, prepare(frame.image))),
@@ -177,32 +157,33 @@ class Pipeline:
                 sink.discard()
                 self._errors.append(error)
 
-    def _decode(self, out: _Link[Frame]) -> None:
+    def _decode(self, out: Link[Frame]) -> None:
         times, source = self.stages["decode"], iter(self._frames)
         try:
             while not self._stop.is_set():
-                with _clock(times) as clock:
-                    frame = next(source, None)
-                    if frame is None:
-                        clock.cancel()
-                        break
+                begin = Moment()
+                frame = next(source, None)
+                if frame is None:
+                    break
+                times.add(begin)
                 out.put(frame)
-        except _ClosedError:
+        except ClosedError:
             pass
         except Exception as error:
             self._errors.append(error)
         finally:
             out.end()
 
-    def _stage(self, name: str, given: _Link[Any], out: _Link[Any] | None, work: Callable[[Any], Any]) -> None:
+    def _stage(self, name: str, given: Link[Any], out: Link[Any] | None, work: Callable[[Any], Any]) -> None:
         times = self.stages[name]
         try:
             for item in given:
-                with _clock(times):
-                    result = work(item)
+                begin = Moment()
+                result = work(item)
+                times.add(begin)
                 if out is not None:
                     out.put(result)
-        except _ClosedError:
+        except ClosedError:
             pass
         except Exception as error:
             self._errors.append(error)
@@ -222,70 +203,3 @@ class Pipeline:
         self._pixels += result.pixels
         if self._on_result is not None:
             self._on_result(result)
-
-
-class _ClosedError(Exception):
-    """The stage after this one takes nothing more."""
-
-
-class _Link(Generic[T]):
-    """A bounded queue that either end can close without the other one waiting for ever."""
-
-    def __init__(self, size: int) -> None:
-        self._items: deque[T] = deque()
-        self._size = size
-        self._changed = threading.Condition()
-        self._ended = self._refused = False
-
-    def put(self, item: T) -> None:
-        """Append; waits while it is full. Raises _ClosedError where nobody reads any more."""
-        with self._changed:
-            self._changed.wait_for(lambda: len(self._items) < self._size or self._refused)
-            if self._refused:
-                raise _ClosedError
-            self._items.append(item)
-            self._changed.notify_all()
-
-    def end(self) -> None:
-        """Nothing more will be put."""
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-
-    def refuse(self) -> None:
-        """Nothing more will be read."""
-        with self._changed:
-            self._refused = True
-            self._items.clear()
-            self._changed.notify_all()
-
-    def __iter__(self) -> Iterator[T]:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._items or self._ended)
-                if not self._items:
-                    return
-                item = self._items.popleft()
-                self._changed.notify_all()
-            yield item
-
-
-class _clock:  # noqa: N801  # reads as the statement that it is
-    """Adds the time that its block takes to a stage's."""
-
-    def __init__(self, times: StageTimes) -> None:
-        self._times, self._cancelled = times, False
-
-    def cancel(self) -> None:
-        """Do not count this block."""
-        self._cancelled = True
-
-    def __enter__(self) -> _clock:
-        self._wall, self._cpu = time.perf_counter(), time.thread_time()
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None and not self._cancelled:
-            with suppress(MemoryError):
-                self._times.wall.append(time.perf_counter() - self._wall)
-                self._times.cpu.append(time.thread_time() - self._cpu)

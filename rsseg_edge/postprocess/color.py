@@ -30,4 +30,5 @@ def rgb_to_ycbcr(rgb: UInt8Array, color: ColorTags) -> UInt8Array:
         values = np.stack([255 * luma, 255 * cb + 128, 255 * cr + 128], -1)
     else:
         values = np.stack([219 * luma + 16, 224 * cb + 128, 224 * cr + 128], -1)
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    result: UInt8Array = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return result

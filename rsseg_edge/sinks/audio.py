@@ -32,19 +32,35 @@ class AudioCopy:
                 self._streams[stream] = output.add_stream_from_template(stream)
             except ValueError:  # the muxer does not know the codec
                 self.left_out.append(stream.codec_context.name)
+        video = self._container.streams.video[0]
+        # Rounded down by a frame: headers round the duration of a video in either direction.
+        self._video_end = (
+            float(((video.start_time or 0) + video.duration) * video.time_base - 1 / (video.average_rate or 25))
+            if video.duration
+            else 0.0
+        )
         self._packets = self._demux()
         self._next = next(self._packets, None)
 
-    def copy_until(self, seconds: float, *, start: float) -> None:
-        """Write the packets whose time is in ``start .. seconds`` and was not written yet."""
-        while self._next is not None:
-            time = float(self._next.pts * self._next.time_base)
-            if time >= seconds:
-                return
-            if time >= start:
-                self._next.stream = self._streams[self._next.stream]
-                self._output.mux(self._next)
+    def skip_until(self, seconds: float) -> None:
+        """Leave out what comes before the first frame of an excerpt."""
+        while self._next is not None and self._time() < seconds:
             self._next = next(self._packets, None)
+
+    def copy_until(self, seconds: float) -> None:
+        """Write the packets that come before a time and were not written yet."""
+        while self._next is not None and self._time() < seconds:
+            self._next.stream = self._streams[self._next.stream]
+            self._output.mux(self._next)
+            self._next = next(self._packets, None)
+
+    def finish(self, seconds: float) -> None:
+        """Write what belongs to the frames up to a time: all the rest, where the video ends there too."""
+        self.copy_until(seconds if seconds < self._video_end else float("inf"))
+
+    def _time(self) -> float:
+        assert self._next is not None
+        return float(self._next.pts * self._next.time_base)
 
     def close(self) -> None:
         """Release the input."""

@@ -44,9 +44,10 @@ class OverlayVideo(Sink):
         video = self._video
         self._part = PartFile(self.path, buffering=0)  # FFmpeg has its own buffer
         with named_errors(self.path):
-            self._output: Any = av.open(
-                self._part.file, "w", format="mp4", options={"video_track_timescale": str(video.time_base.denominator)}
-            )
+            # Both clocks of the MP4 tick as the input's: the track's holds the time stamps, the movie's the first one.
+            ticks = str(video.time_base.denominator)
+            options = {"video_track_timescale": ticks, "movie_timescale": ticks}
+            self._output: Any = av.open(self._part.file, "w", format="mp4", options=options)
             self._stream = self._output.add_stream("libx264", rate=video.rate)
             codec = self._stream.codec_context
             codec.width, codec.height = video.width + video.width % 2, video.height + video.height % 2
@@ -73,8 +74,7 @@ class OverlayVideo(Sink):
         self._blender = self._overlay.blender(palette)
         legend = rgb_to_ycbcr(self._overlay.legend(video.height, video.width), video.color)
         self._legend = (legend[..., 0], legend[::2, ::2, 1], legend[::2, ::2, 2])
-        self._first: float | None = None
-        self._end = 0.0
+        self._end: float | None = None  # of the last frame, seconds
 
     def write(self, result: Result) -> None:
         """Draw and encode one frame.
@@ -91,30 +91,28 @@ class OverlayVideo(Sink):
         self._picture.duration = frame.duration or 0
         self._picture.pict_type = 0  # the encoder chooses
         step = frame.duration * self._video.time_base if frame.duration else 1 / self._video.rate
-        if self._first is None:
-            self._first = frame.time
-        self._end = frame.time + float(step)
         with named_errors(self.path):
+            if self._end is None and frame.index > 0:
+                self._audio.skip_until(frame.time)
             self._output.mux(self._stream.encode(self._picture))
-            self._audio.copy_until(frame.time, start=self._first)
+            self._audio.copy_until(frame.time)
+        self._end = frame.time + float(step)
 
     def close(self) -> None:
         """Finish the video and publish it; without a single frame nothing is published."""
-        if self._part is None:
+        if self._part is None or self._end is None:
+            self.discard()
             return
-        if self._first is None:
-            return self.discard()
         try:
             with named_errors(self.path):
                 self._output.mux(self._stream.encode(None))
-                self._audio.copy_until(self._end, start=self._first)
+                self._audio.finish(self._end)
                 self._output.close()
         except BaseException:
             self.discard()
             raise
         self._audio.close()
         self._part.publish()
-        return None
 
     def discard(self) -> None:
         """Drop the video."""
