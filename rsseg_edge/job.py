@@ -83,7 +83,7 @@ class Job:
     """
 
     def __init__(self, request: Request, report: Report) -> None:
-        threads = Threads.share(available_cores(), request.threads)
+        self.threads = threads = Threads.share(available_cores(), request.threads)
         self.segmenter: Segmenter = load(request.model, long_side=request.long_side, threads=threads.inference)
         table = self.segmenter.table
         self.counted = _counted(table, request.classes_only)

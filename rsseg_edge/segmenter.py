@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from rsseg_edge.bundle import Bundle, open_bundle
+from rsseg_edge.bundle import InputSpec, open_bundle
 from rsseg_edge.engines.base import Engine
 from rsseg_edge.errors import UsageError
 from rsseg_edge.preprocess.fit import Fit, fit_size, to_canvas
@@ -14,7 +14,9 @@ from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
 
 class Segmenter:
-    """A bundle and the engine that runs it. Made by :func:`load`. Not safe to call from two threads at once.
+    """An engine with what it needs to know of images and classes. Made by :func:`load`.
+
+    ``prepare``, ``infer`` and ``finish`` may run on three threads at once, each of them on one.
 
     Example:
         >>> segmenter = rsseg_edge.load("segclip-tiny")
@@ -23,9 +25,9 @@ class Segmenter:
         'vegetation'
     """
 
-    def __init__(self, bundle: Bundle, engine: Engine, *, long_side: int) -> None:
-        self.bundle = bundle
-        self.table: ClassTable = bundle.manifest.class_table()
+    def __init__(self, engine: Engine, table: ClassTable, spec: InputSpec, *, long_side: int) -> None:
+        self.table = table
+        self.spec = spec
         self.long_side = long_side
         self._engine = engine
 
@@ -77,7 +79,7 @@ class Segmenter:
         self._engine.close()
 
     def _fit(self, image: UInt8Array) -> Fit:
-        spec = self.bundle.manifest.input
+        spec = self.spec
         canvas = (spec.height, spec.width) if spec.height and spec.width else None
         return fit_size(*image.shape[:2], long_side=self.long_side, multiple=spec.multiple_of, canvas=canvas)
 
@@ -103,7 +105,8 @@ def load(
         raise UsageError(f"long side {long_side}: an image must keep at least 32 pixels")
     bundle = open_bundle(name_or_path)
     engine = OnnxRuntimeEngine(bundle.read("model.onnx"), threads=threads, name=f"bundle {bundle.manifest.name}")
-    return Segmenter(bundle, engine, long_side=long_side or bundle.manifest.input.image_long_side)
+    spec = bundle.manifest.input
+    return Segmenter(engine, bundle.manifest.class_table(), spec, long_side=long_side or spec.image_long_side)
 
 
 def _check(image: UInt8Array) -> None:

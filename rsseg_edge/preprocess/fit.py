@@ -40,12 +40,19 @@ def fit_size(height: int, width: int, *, long_side: int, multiple: int, canvas: 
 
 
 def to_canvas(image: UInt8Array, fit: Fit) -> UInt8Array:
-    """Scale (area average) and pad (edge replicated) uint8 [H, W, 3] to uint8 [*fit.canvas, 3]."""
+    """Scale and pad (edge replicated) uint8 [H, W, 3] to uint8 [*fit.canvas, 3].
+
+    Scaling halves the image by means of 2 x 2 pixels as often as it can, and interpolates linearly from there: no
+    aliasing to speak of, and six times as fast as OpenCV's area average by a factor that is not whole.
+    """
     import cv2
 
     height, width = fit.content
+    while image.shape[0] >= 2 * height and image.shape[1] >= 2 * width and min(image.shape[:2]) > 1:
+        even = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
+        image = cv2.resize(even, (even.shape[1] // 2, even.shape[0] // 2), interpolation=cv2.INTER_AREA)
     if image.shape[:2] != fit.content:
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
     bottom, right = fit.canvas[0] - height, fit.canvas[1] - width
     if bottom or right:
         image = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE)

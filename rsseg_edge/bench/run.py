@@ -1,0 +1,190 @@
+"""How fast the engine is alone, each stage alone, and all of them together on the same video."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import numpy.typing as npt
+
+from rsseg_edge.bundle import Manifest, open_bundle
+from rsseg_edge.errors import UsageError
+from rsseg_edge.job import Job, Request, available_cores
+from rsseg_edge.sinks.base import Sink
+from rsseg_edge.sources.base import Selection
+from rsseg_edge.types import Frame, Result, UInt8Array
+
+WARM_UP = 5
+KEPT = 24  # frames that the stages after decoding are measured on, again and again: 100 MB at 1280x720
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds a frame.
+
+    Attributes:
+        wall: float64 [frames].
+        cpu: of all cores together, on average.
+    """
+
+    wall: npt.NDArray[np.float64]
+    cpu: float
+
+    @property
+    def rate(self) -> float:
+        """Frames a second."""
+        return 1 / float(self.wall.mean())
+
+    def quantile(self, q: float) -> float:
+        """Seconds that a share ``q`` of the frames stayed below."""
+        return float(np.quantile(self.wall, q))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Result of :func:`measure`.
+
+    Attributes:
+        about: machine, versions, precision, sizes.
+        alone: by stage; ``infer`` is the engine alone.
+        together: frames a second of the whole pipeline.
+        together_cpu: seconds of all cores a frame.
+    """
+
+    about: dict[str, str]
+    alone: dict[str, Timing]
+    together: float
+    together_cpu: float
+
+    @property
+    def overlap(self) -> float:
+        """Rate of all stages together by the rate of the slowest one alone: 1 where they overlap fully."""
+        return self.together / min(timing.rate for timing in self.alone.values())
+
+
+def measure(
+    model: str, video: Path, *, long_side: int | None = None, threads: int | None = None, frames: int = 150
+) -> Measured:
+    """Measure a bundle on a video.
+
+    Args:
+        model: a shipped bundle's name or a bundle's folder.
+        video: read up to ``frames`` frames.
+        long_side: longest side that the network sees, in pixels; None takes the bundle's own.
+        threads: of one inference; None takes all cores but one.
+        frames: how many each measurement takes.
+
+    Raises:
+        UsageError: the video or the model is not there, or the video is none.
+        RssegError: one of them is damaged.
+    """
+    with TemporaryDirectory(prefix="rsseg-bench-") as folder:
+        request = Request(
+            str(video), model, Path(folder), Selection(max_frames=frames), long_side=long_side, threads=threads
+        )
+        alone, about = _alone(Job(request, _ignore), open_bundle(model).manifest, frames)
+        job = Job(request, _ignore)
+        cpu = time.process_time()
+        outcome = job.run()
+        cpu = time.process_time() - cpu
+    if outcome.error is not None:
+        raise outcome.error
+    return Measured(about, alone, outcome.frames / outcome.seconds, cpu / outcome.frames)
+
+
+def _alone(job: Job, manifest: Manifest, frames: int) -> tuple[dict[str, Timing], dict[str, str]]:
+    """Each stage by itself, on the frames that the stage before it gave."""
+    segmenter, source, sinks = job.segmenter, job.source, job.sinks
+    if source.video is None:
+        raise UsageError("rsseg-bench takes a video: stages overlap from frame to frame")
+    kept: list[Frame] = []
+    alone = {"decode": _timed(_keeping(source.frames(), kept), frames)}
+    alone["prepare"] = _timed((segmenter.prepare(frame.image) for frame in cycle(kept)), frames)
+    prepared = [segmenter.prepare(frame.image) for frame in kept]
+    alone["infer"] = _timed((segmenter.infer(canvas) for canvas in cycle(prepared)), frames)
+    inferred = [(frame, *segmenter.infer(canvas)) for frame, canvas in zip(kept, prepared, strict=True)]
+
+    def finish(frame: Frame, class_map: UInt8Array, confidence: UInt8Array) -> Result:
+        segmentation = segmenter.finish(frame.image, class_map, confidence)
+        return Result(frame, segmentation, segmentation.pixel_counts())
+
+    alone["finish"] = _timed((finish(*item) for item in cycle(inferred)), frames)
+    results = [finish(*item) for item in inferred]
+    for sink in sinks:
+        sink.open()
+    alone["write"] = _timed(_written(results, sinks), frames)
+    for sink in sinks:
+        sink.discard()
+    source.close()
+    segmenter.close()
+    return alone, _about(job, manifest, results[0].frame.image.shape, prepared[0].shape)
+
+
+def _keeping(frames: Iterable[Frame], kept: list[Frame]) -> Iterator[Frame]:
+    for frame in frames:
+        if len(kept) < KEPT:
+            kept.append(frame)
+        yield frame
+
+
+def _written(results: list[Result], sinks: Sequence[Sink]) -> Iterator[None]:
+    """Forwards and backwards for ever, so that the encoder sees a steady camera and time that goes on."""
+    for index, result in enumerate(cycle([*results, *results[-2:0:-1]])):
+        frame = result.frame
+        assert frame.time_base is not None, "frames of a video carry time"
+        step = frame.duration or round(1 / (25 * frame.time_base))
+        moved = replace(result, frame=replace(frame, index=index, pts=index * step))
+        for sink in sinks:
+            sink.write(moved)
+        yield
+
+
+def _timed(work: Iterator[object], frames: int) -> Timing:
+    """Time of each step of an iterator, after some steps of warm-up, which are part of a short input."""
+    wall: list[float] = []
+    for _ in islice(work, WARM_UP):
+        pass
+    cpu, begin = time.process_time(), time.perf_counter()
+    for _ in islice(work, frames):
+        now = time.perf_counter()
+        wall.append(now - begin)
+        begin = now
+    if not wall:
+        raise UsageError(f"the video is too short to measure on: it takes more than {WARM_UP} frames")
+    return Timing(np.asarray(wall), (time.process_time() - cpu) / len(wall))
+
+
+def _about(job: Job, bundle: Manifest, shown: Sequence[int], seen: Sequence[int]) -> dict[str, str]:
+    import av
+    import cv2
+    import onnxruntime
+
+    return {
+        "model": f"{bundle.name}, {bundle.precision.name}",
+        "video": f"{shown[1]}x{shown[0]}",
+        "network's input": f"{seen[2]}x{seen[1]}",
+        "machine": f"{processor()}, {available_cores()} cores",
+        "threads": f"{job.threads.inference} inference, {job.threads.codec} each codec",
+        "versions": f"Python {platform.python_version()}, ONNX Runtime {onnxruntime.__version__}, "
+        f"PyAV {av.__version__}, OpenCV {cv2.__version__}",
+    }
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith(("model name", "Model")))
+    return next(names, platform.machine())
+
+
+def _ignore(_: str) -> None:
+    """A benchmark reads the same frames however the video ends."""
