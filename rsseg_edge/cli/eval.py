@@ -44,10 +44,10 @@ def evaluate(
     Exit code: 0 done, 1 something could not be read or written, 2 the request cannot be met, 130 interrupted.
     """
     from rsseg_edge.datasets.reader import open_dataset
-    from rsseg_edge.evaluation.report import require_matplotlib
+    from rsseg_edge.evaluation.report import check_picture
 
     if png is not None:
-        require_matplotlib()
+        check_picture(png)
     dataset = open_dataset(data, root, split)
 
     from rsseg_edge.evaluation.evaluate import evaluate as measure

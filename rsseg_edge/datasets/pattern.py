@@ -69,8 +69,8 @@ class PathPattern:
 
     def sample_name(self, fields: Mapping[str, str]) -> str:
         """A name for one file: those parts of its path that hold a field, so ``Urban_1366`` and ``seq16_000100``."""
-        parts = [part for part in PurePosixPath(self.text).parts if _FIELD.search(part)]
-        return PurePosixPath(PathPattern("_".join(parts)).fill(fields)).stem
+        parts = PurePosixPath(self.text).with_suffix("").parts
+        return "_".join(PathPattern(part).fill(fields) for part in parts if _FIELD.search(part))
 
 
 def matches_any(value: str, patterns: tuple[str, ...]) -> bool:

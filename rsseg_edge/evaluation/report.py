@@ -55,26 +55,28 @@ def to_json(matrix: ConfusionMatrix, **context: Any) -> dict[str, Any]:
     }
 
 
-def require_matplotlib() -> None:
-    """Find out before a long run, not after it, whether a picture can be drawn.
+def check_picture(path: Path) -> None:
+    """Find out before a long run, not after it, whether a picture can be drawn and written.
 
     Raises:
-        UsageError: it cannot; the message names the command that installs what is missing.
+        UsageError: it cannot; the message says what is missing.
     """
     try:
         import matplotlib  # noqa: F401
     except ImportError:
         raise UsageError("a picture needs matplotlib: pip install 'rsseg-edge[eval]'") from None
+    if not path.parent.is_dir() or path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UsageError(f"cannot write {path}: its folder does not exist or takes no files")
 
 
 def draw_png(matrix: ConfusionMatrix, path: Path, title: str) -> None:
     """The confusion matrix with its rows in percent of the label, and the IoU of each class beside it.
 
     Raises:
-        UsageError: matplotlib is not installed.
-        RssegError: the file cannot be written; none is left half written.
+        UsageError: as of :func:`check_picture`.
+        RssegError: the file cannot be written, a full disk for instance; none is left half written.
     """
-    require_matplotlib()
+    check_picture(path)
     # A Figure of its own rather than pyplot: no global state, and no window system is looked for.
     from matplotlib.figure import Figure
 

@@ -1,0 +1,180 @@
+"""``rsseg-eval`` with a real bundle through its engine: its class is the strongest channel of a pixel."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from rsseg_edge.cli import eval as command
+
+onnx = pytest.importorskip("onnx")
+
+TOML = """
+classes = [
+    { name = "blue", mask = [3], color = [0, 0, 255] },
+    { name = "red", mask = [1], color = [255, 0, 0] },
+    { name = "green", mask = [2], color = [0, 255, 0] },
+]
+ignore = [0]
+files = [{ image = "images/{name}.png", mask = "masks/{name}.png" }]
+[splits]
+val = {}
+"""
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    """A bundle with the classes red, green, blue."""
+    folder = tmp_path_factory.mktemp("strongest-channel")
+    helper, kind = onnx.helper, onnx.TensorProto
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=kind.FLOAT),
+        helper.make_node("ArgMax", ["float"], ["best"], axis=3, keepdims=0),
+        helper.make_node("Cast", ["best"], ["class_map"], to=kind.UINT8),
+        helper.make_node("ReduceMax", ["float"], ["top"], axes=[3], keepdims=0),
+        helper.make_node("Cast", ["top"], ["confidence"], to=kind.UINT8),
+    ]
+    size = [1, "h", "w"]
+    outputs = [helper.make_tensor_value_info(name, kind.UINT8, size) for name in ("class_map", "confidence")]
+    image = helper.make_tensor_value_info("image", kind.UINT8, [*size, 3])
+    graph = helper.make_graph(nodes, "strongest", [image], outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    content = model.SerializeToString()
+    (folder / "model.onnx").write_bytes(content)
+    classes = [
+        {"name": n, "color": c} for n, c in (("red", (255, 0, 0)), ("green", (0, 255, 0)), ("blue", (0, 0, 255)))
+    ]
+    manifest = {
+        "name": "strongest",
+        "model": "segclip-tiny",
+        "config": {},
+        "classes": classes,
+        "input": {},
+        "precision": {"name": "fp32"},
+        "files": {"model.onnx": hashlib.sha256(content).hexdigest()},
+    }
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Three images of odd sizes; in the last, a fifth of the labels is wrong."""
+    rng = np.random.default_rng(0)
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for name, (height, width) in {"a": (33, 47), "b": (64, 32), "c": (50, 50)}.items():
+        channel = rng.integers(0, 3, (height, width))
+        image = np.eye(3, dtype=np.uint8)[channel] * 200 + 20
+        mask = (channel + 1).astype(np.uint8)
+        mask[0] = 0
+        if name == "c":
+            mask[-10:] = channel[-10:] % 3 + 1
+            mask[-10:] = mask[-10:] % 3 + 1
+        cv2.imwrite(str(tmp_path / "images" / f"{name}.png"), image[..., ::-1])
+        cv2.imwrite(str(tmp_path / "masks" / f"{name}.png"), mask)
+    (tmp_path / "own.toml").write_text(TOML)
+    return tmp_path
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Run the command in this process: exit code, stdout, stderr."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["rsseg-eval", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            command.main()
+        out, err = capsys.readouterr()
+        return caught.value.code, out, err
+
+    return run
+
+
+def test_json_holds_the_figures_of_a_bundle_through_its_engine(call, bundle, data):
+    code, out, err = call(bundle, "--data", data / "own.toml", "--json")
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    labelled = 32 * 47 + 63 * 32 + 49 * 50
+    assert report["overall_accuracy"] == pytest.approx(1 - 10 * 50 / labelled)
+    assert list(report["iou"]) == ["blue", "red", "green"]
+    assert report["images"] == 3
+    assert report["split"] == "val"
+
+
+def test_table_and_picture(call, bundle, data):
+    pytest.importorskip("matplotlib")
+    code, out, _ = call(bundle, "--data", data / "own.toml", "--png", data / "m.png", "--max-images", 1)
+    assert code == 0
+    assert "100.0" in out
+    assert "overall accuracy" in out
+    assert cv2.imread(str(data / "m.png")) is not None
+
+
+def test_a_class_that_the_model_lacks_is_one_line_and_map_settles_it(call, bundle, data):
+    (data / "own.toml").write_text(TOML.replace('"green"', '"grass"'))
+    code, out, err = call(bundle, "--data", data / "own.toml", "--json")
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert '--map "grass=CLASS"' in err
+    code, out, _ = call(bundle, "--data", data / "own.toml", "--json", "--map", "grass=green")
+    assert code == 0
+    assert json.loads(out)["iou"]["grass"] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["{bundle}", "--data", "dubai"], 2, "--root"),
+        (["{bundle}", "--data", "nowhere"], 2, "unknown data 'nowhere'"),
+        (["{bundle}", "--data", "{data}/own.toml", "--split", "train"], 2, "no split 'train'"),
+        (["no-such-model", "--data", "{data}/own.toml"], 2, "unknown model 'no-such-model'"),
+        (["gone.safetensors", "--data", "{data}/own.toml"], 2, "no checkpoint gone.safetensors"),
+        (["{bundle}", "--data", "{data}/own.toml", "--png", "{data}/gone/m.png"], 2, "cannot write"),
+    ],
+)
+def test_mistakes_are_one_line_and_an_exit_code(call, bundle, data, arguments, code, message):
+    found, _, err = call(*(text.format(bundle=bundle, data=data) for text in arguments))
+    assert found == code
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_an_unreadable_image_ends_with_its_name(call, bundle, data):
+    (data / "images" / "b.png").write_bytes(b"")
+    code, out, err = call(bundle, "--data", data / "own.toml")
+    assert (code, out) == (1, "")
+    assert "b.png" in err
+
+
+def test_ctrl_c_is_quiet(call, bundle, data, monkeypatch):
+    def interrupt(self, image):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rsseg_edge.segmenter.Segmenter.__call__", interrupt)
+    code, out, err = call(bundle, "--data", data / "own.toml")
+    assert (code, out) == (130, "")
+    assert "Traceback" not in err
+
+
+def test_help_comes_at_once_and_imports_nothing_heavy():
+    script = (
+        "import sys; from rsseg_edge.cli.eval import main; sys.argv = ['rsseg-eval', '--help']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'numpy', 'cv2', 'torch', 'onnxruntime', 'pydantic', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    seconds = []
+    for _ in range(2):  # the second run has the byte code
+        start = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+        seconds.append(time.perf_counter() - start)
+        assert done.returncode == 0, done.stderr
+        assert "WHAT" in done.stdout
+    assert min(seconds) < 2.0  # a busy machine; 0.2 s on an idle one

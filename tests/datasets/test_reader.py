@@ -1,0 +1,182 @@
+"""Every row of the table, read from a small folder in the layout of its archive."""
+
+import pickle
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from rsseg_edge.datasets.reader import open_dataset
+from rsseg_edge.datasets.table import describe
+from rsseg_edge.errors import RssegError, UsageError
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+HEIGHT, WIDTH = 17, 23
+
+LAYOUTS = {
+    "dubai": {
+        "train": [("Tile 1/images/image_part_001.jpg", "Tile 1/masks/image_part_001.png"),
+                  ("images/tile2_part4.jpg", "masks/tile2_part4.png")],
+        "val": [("Tile 1/images/image_part_003.jpg", "Tile 1/masks/image_part_003.png"),
+                ("images/tile2_part7.jpg", "masks/tile2_part7.png")],
+        "test": [("images/tile8_part5.jpg", "masks/tile8_part5.png"),
+                 ("Tile 8/images/image_part_009.jpg", "Tile 8/masks/image_part_009.png")],
+    },
+    "kampala": {
+        "train": [("images/OAM-1238448-1046528-21.png", "masks/OAM-1238448-1046528-21.png")],
+        "val": [("images/OAM-1238427-1046547-21.png", "masks/OAM-1238427-1046547-21.png"),
+                ("images/OAM-309606-261636-19.png", "masks/OAM-309606-261636-19.png"),
+                ("images/OAM-619213-523272-20.png", "masks/OAM-619213-523272-20.png")],
+    },
+    "loveda": {
+        "train": [("Train/Rural/images_png/0.png", "Train/Rural/masks_png/0.png"),
+                  ("Train/Urban/images_png/1366.png", "Train/Urban/masks_png/1366.png")],
+        "val": [("Val/Urban/images_png/3514.png", "Val/Urban/masks_png/3514.png")],
+    },
+    "isaid": {
+        "train": [("train/images/P0002.png", "train/images/P0002_instance_color_RGB.png"),
+                  ("train/images/images/P0005.png", "train/Semantic_masks/images/P0005_instance_color_RGB.png")],
+        "val": [("val/images/P0003.png", "val/images/P0003_instance_color_RGB.png")],
+    },
+    "uavid": {
+        "train": [("uavid_train/seq1/Images/000000.png", "uavid_train/seq1/Labels/000000.png"),
+                  ("uavid_train/seq31/Images/000900.png", "uavid_train/seq31/Labels/000900.png")],
+        "val": [("uavid_val/seq16/Images/000100.png", "uavid_val/seq16/Labels/000100.png")],
+    },
+}  # fmt: skip
+
+
+def write(path, bgr):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), bgr)
+
+
+def make_pair(root, spec, files, rng):
+    """Write a random image and a mask of random labels, and return the labels."""
+    codes = [c.mask[0] for c in spec.classes] + list(spec.ignore)
+    labels = rng.integers(len(codes), size=(HEIGHT, WIDTH))
+    mask = np.array(codes, np.uint8)[labels]
+    write(root / files[0], rng.integers(256, size=(HEIGHT, WIDTH, 3)).astype(np.uint8))
+    write(root / files[1], mask[..., ::-1] if mask.ndim == 3 else mask)
+    return np.where(labels < len(spec.classes), labels, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_archives_are_read_as_they_unpack(tmp_path, name):
+    rng, spec = np.random.default_rng(1), describe(name)
+    made = {split: [make_pair(tmp_path, spec, files, rng) for files in pairs] for split, pairs in LAYOUTS[name].items()}
+    # Neighbours in the same folder that are no pair must not disturb.
+    write(tmp_path / "train/images/P0002_instance_id_RGB.png", np.zeros((3, 3, 3), np.uint8))
+    for split, labels in made.items():
+        dataset = open_dataset(name, tmp_path, split)
+        samples = list(dataset)
+        assert len(dataset) == len(samples) == len(labels)
+        assert len({s.name for s in samples}) == len(samples)
+        by_bytes = {s.labels.tobytes() for s in samples}
+        assert by_bytes == {wanted.tobytes() for wanted in labels}
+        assert all(s.image.shape == (HEIGHT, WIDTH, 3) and s.image.dtype == np.uint8 for s in samples)
+        assert all(s.labels.shape == (HEIGHT, WIDTH) and s.labels.dtype == np.uint8 for s in samples)
+
+
+def test_images_are_rgb_and_writable_by_their_owner(tmp_path):
+    make_pair(tmp_path, describe("kampala"), LAYOUTS["kampala"]["train"][0], np.random.default_rng(0))
+    red = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    red[..., 2] = 250
+    write(tmp_path / LAYOUTS["kampala"]["train"][0][0], red)
+    image = open_dataset("kampala", tmp_path, "train")[0].image
+    assert image[0, 0].tolist() == [250, 0, 0]
+    assert image.flags["C_CONTIGUOUS"]
+
+
+def test_a_folder_of_ones_own_needs_no_root(tmp_path):
+    (tmp_path / "own.toml").write_text(
+        'classes = [{ name = "a", mask = [7], color = [1, 2, 3] }, { name = "b", mask = [300], color = [3, 2, 1] }]\n'
+        'files = [{ image = "{part}/rgb.png", mask = "{part}/gt.png" }]\n[splits]\ntrain = {}\n'
+    )
+    write(tmp_path / "north" / "rgb.png", np.zeros((3, 5, 3), np.uint8))
+    write(tmp_path / "north" / "gt.png", np.full((3, 5), 300, np.uint16))
+    (sample,) = open_dataset(tmp_path / "own.toml")
+    assert sample.name == "north"
+    assert (sample.labels == 1).all()
+
+
+def test_a_dataset_travels_to_worker_processes(tmp_path):
+    make_pair(tmp_path, describe("dubai"), LAYOUTS["dubai"]["train"][0], np.random.default_rng(0))
+    dataset = open_dataset("dubai", tmp_path, "train")
+    first = dataset[0]
+    travelled = pickle.dumps(dataset)
+    assert len(travelled) < 20_000
+    np.testing.assert_array_equal(pickle.loads(travelled)[0].labels, first.labels)
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """One good pair of the Kampala set, to be broken."""
+    files = LAYOUTS["kampala"]["train"][0]
+    make_pair(tmp_path, describe("kampala"), files, np.random.default_rng(0))
+    return tmp_path, tmp_path / files[0], tmp_path / files[1]
+
+
+def test_missing_root_is_named(tmp_path):
+    with pytest.raises(UsageError, match="gone is not a folder"):
+        open_dataset("dubai", tmp_path / "gone", "val")
+
+
+def test_no_root_says_which_option_gives_it():
+    with pytest.raises(UsageError, match="--root"):
+        open_dataset("dubai", None, "val")
+
+
+def test_an_empty_folder_says_what_was_expected(tmp_path):
+    with pytest.raises(UsageError, match=r"finds no images in .*Val/\{area\}/images_png"):
+        open_dataset("loveda", tmp_path, "val")
+
+
+def test_an_image_without_its_mask_is_named(broken):
+    root, _, mask = broken
+    mask.unlink()
+    with pytest.raises(UsageError, match=rf"has no mask: .*{mask.name} does not exist"):
+        open_dataset("kampala", root, "train")
+
+
+def test_a_mask_of_another_size_is_named(broken):
+    root, _, mask = broken
+    write(mask, np.zeros((HEIGHT, WIDTH + 1), np.uint8))
+    with pytest.raises(RssegError, match=rf"{mask.name} is 24x17 pixels, but its image .* is 23x17"):
+        open_dataset("kampala", root, "train")[0]
+
+
+def test_a_value_outside_the_coding_is_named_with_its_place(broken):
+    root, _, mask = broken
+    values = np.zeros((HEIGHT, WIDTH), np.uint8)
+    values[4, 9] = 2
+    write(mask, values)
+    with pytest.raises(RssegError, match=rf"{mask.name}: value 2 at x=9, y=4 is no class of data kampala"):
+        open_dataset("kampala", root, "train")[0]
+
+
+def test_a_colour_outside_the_coding_is_named(tmp_path):
+    files = LAYOUTS["uavid"]["val"][0]
+    make_pair(tmp_path, describe("uavid"), files, np.random.default_rng(0))
+    write(tmp_path / files[1], np.full((HEIGHT, WIDTH, 3), (1, 2, 128), np.uint8))
+    with pytest.raises(RssegError, match=r"colour \(128, 2, 1\) at x=0, y=0"):
+        open_dataset("uavid", tmp_path, "val")[0]
+
+
+@pytest.mark.parametrize("which", [1, 2])
+def test_a_file_that_is_no_image_is_named(broken, which):
+    broken[which].write_text("not a picture")
+    with pytest.raises(RssegError, match=f"cannot decode .*{broken[which].name}"):
+        open_dataset("kampala", broken[0], "train")[0]
+
+
+@pytest.mark.skipif(not (SHARED / "dubai").is_dir(), reason="the real images lie outside the project: ../shared/data")
+@pytest.mark.parametrize(("name", "train", "val"), [("dubai", 40, 16), ("kampala", 98, 19)])
+def test_the_real_sets_split_without_overlap(name, train, val):
+    root = SHARED / name
+    splits = {split: {p.name for p in open_dataset(name, root, split).pairs} for split in ("train", "val")}
+    assert {split: len(names) for split, names in splits.items()} == {"train": train, "val": val}
+    assert not splits["train"] & splits["val"]
+    sample = open_dataset(name, root, "val")[3]
+    assert set(np.unique(sample.labels)) <= {*range(len(describe(name).classes)), 255}
