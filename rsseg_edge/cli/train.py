@@ -1,0 +1,63 @@
+"""``rsseg-train``: train a model on a data set of the table or on a folder of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rsseg_edge.cli import run
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Argument(help="segclip, segclip-tiny, or fpn-baseline to compare with.")],
+    data: Annotated[str, typer.Option(help="Data set of the table, or a TOML file that describes a folder.")],
+    root: Annotated[Path | None, typer.Option(help="Folder that the data set was unpacked in.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", help="Folder of the run.  [default: runs/MODEL-DATA]")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps.  [default: the model's recipe]")] = None,
+    batch: Annotated[int | None, typer.Option(help="Crops a step over all processes.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    scenes: Annotated[float | None, typer.Option(help="Share of the crops from generated scenes, 0 to 1.")] = None,
+    validate_every: Annotated[int | None, typer.Option(help="Steps between validations.")] = None,
+    checkpoint_every: Annotated[int | None, typer.Option(help="Steps between checkpoints.")] = None,
+    seed: Annotated[int, typer.Option(help="Crops, weights and sampled points follow from it.")] = 0,
+    precision: Annotated[str, typer.Option(help="Of Lightning Fabric: 32-true, bf16-mixed, 16-mixed.")] = "32-true",
+    accelerator: Annotated[str, typer.Option(help="Of Lightning Fabric: auto, cpu, cuda.")] = "auto",
+    threads: Annotated[int | None, typer.Option(help="CPU threads of a process.")] = None,
+    restart: Annotated[bool, typer.Option(help="Begin anew over an earlier run in the folder.")] = False,
+) -> None:
+    """Train MODEL; a run that was interrupted goes on where it stopped when the same command is given again.
+
+    The folder of the run gets model.safetensors (for rsseg-eval and rsseg-export), log.csv, curves.png and last.ckpt.
+    Under torchrun the batch is shared by the processes.
+    """
+    from rsseg_edge.training.start import start_training
+
+    start_training(
+        model,
+        data,
+        root,
+        output or Path("runs") / f"{model}-{Path(data).stem}",
+        overrides={
+            "steps": steps,
+            "batch": batch,
+            "lr": lr,
+            "scenes": scenes,
+            "validate_every": validate_every,
+            "checkpoint_every": checkpoint_every,
+        },
+        seed=seed,
+        precision=precision,
+        accelerator=accelerator,
+        threads=threads,
+        resume=not restart,
+    )
+
+
+def main() -> None:
+    """Entry point of ``rsseg-train``."""
+    run(app)

@@ -1,0 +1,88 @@
+"""Blocks that the networks share."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class MLP(nn.Sequential):
+    """Linear layers with ReLU between them: [..., d_in] to [..., d_out]."""
+
+    def __init__(self, d_in: int, d_hidden: int, d_out: int, layers: int) -> None:
+        sizes = [d_in, *[d_hidden] * (layers - 1), d_out]
+        steps: list[nn.Module] = []
+        for i, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False)):
+            steps += [nn.Linear(a, b)] + [nn.ReLU(inplace=True)] * (i < layers - 1)
+        super().__init__(*steps)
+
+
+class FeedForward(nn.Module):
+    """Post-norm feed-forward block: LayerNorm(x + W2 relu(W1 x)), [..., C] to [..., C]."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.linear1 = nn.Linear(channels, hidden)
+        self.linear2 = nn.Linear(hidden, channels)
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(x + self.linear2(torch.relu(self.linear1(x))))
+
+
+class Attention(nn.Module):
+    """Multi-head attention with positions added to queries and keys, as in DETR; residual and LayerNorm after it.
+
+    Shapes: x [B, N, C], memory [B, L, C], allowed [B, N, L] boolean (True = attend), out [B, N, C].
+    """
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q = nn.Linear(channels, channels)
+        self.k = nn.Linear(channels, channels)
+        self.v = nn.Linear(channels, channels)
+        self.out = nn.Linear(channels, channels)
+        self.norm = nn.LayerNorm(channels)
+        for layer in (self.q, self.k, self.v, self.out):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(
+        self,
+        x: Tensor,
+        memory: Tensor,
+        x_position: Tensor | None = None,
+        memory_position: Tensor | None = None,
+        allowed: Tensor | None = None,
+    ) -> Tensor:
+        q = self._split(self.q(x if x_position is None else x + x_position))
+        k = self._split(self.k(memory if memory_position is None else memory + memory_position))
+        v = self._split(self.v(memory))
+        scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(-2, -1)
+        if allowed is not None:
+            # float32's lowest, not -inf: a row that is masked everywhere must not become NaN in a half-precision graph
+            scores = scores.masked_fill(~allowed.unsqueeze(1), -1e4 if scores.dtype == torch.float16 else -1e9)
+        mixed = scores.softmax(-1) @ v
+        return self.norm(x + self.out(mixed.transpose(1, 2).flatten(2)))
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def sine_position(height: int, width: int, channels: int, like: Tensor) -> Tensor:
+    """Fixed 2-D sine positions of DETR: [1, height * width, channels], y in the first half, x in the second."""
+
+    def encode(size: int) -> Tensor:
+        position = torch.arange(1, size + 1, device=like.device, dtype=torch.float32)
+        position = position / (position[-1] + 1e-6) * (2 * math.pi)
+        half = channels // 2
+        octave = torch.arange(half // 2, device=like.device, dtype=torch.float32) * (2 / half)
+        angle = position[:, None] / 10000.0**octave  # [size, half / 2]
+        return torch.stack((angle.sin(), angle.cos()), dim=2).flatten(1)  # [size, half]
+
+    y = encode(height)[:, None].expand(height, width, channels // 2)
+    x = encode(width)[None].expand(height, width, channels // 2)
+    return torch.cat((y, x), dim=2).reshape(1, height * width, channels).to(like.dtype)

@@ -1,0 +1,1 @@
+"""SegCLIP: text-prompted mask classification (METHODS 1)."""

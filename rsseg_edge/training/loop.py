@@ -1,0 +1,175 @@
+"""The training loop: one CPU, one GPU, or DDP under torchrun, with the same code."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from rsseg_edge.datasets.sample import SegmentationDataset
+from rsseg_edge.errors import UsageError
+from rsseg_edge.training.checkpoint import LAST, MODEL, TrainedModel, load_state, save_model, save_state
+from rsseg_edge.training.crops import CropSource
+from rsseg_edge.training.history import History
+from rsseg_edge.training.recipe import Recipe
+from rsseg_edge.training.task import SemanticTask
+
+Validate = Callable[[SemanticTask], float]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that a run consists of.
+
+    Attributes:
+        model: name of the model, for the saved files.
+        recipe: optimisation.
+        seed: crops, weights and sampled points follow from it.
+        folder: where ``last.ckpt``, ``model.safetensors``, ``log.csv`` and ``curves.png`` go.
+        record: what the saved model says of its origin.
+    """
+
+    model: str
+    recipe: Recipe
+    seed: int
+    folder: Path
+    record: dict[str, Any]
+
+
+def train(
+    fabric: Fabric,
+    run: Run,
+    task: SemanticTask,
+    data: list[tuple[SegmentationDataset, float]],
+    validate: Validate,
+    *,
+    resume: bool = True,
+    progress: Callable[[int, float, float | None], None] = lambda step, loss, miou: None,
+) -> SemanticTask:
+    """Train to the recipe's last step and return the averaged network.
+
+    A run whose folder holds a checkpoint goes on from it, with the same batches and the same random numbers as if it
+    had never stopped.
+
+    Args:
+        fabric: launched; says where and in what precision.
+        run: see :class:`Run`.
+        task: freshly built.
+        data: training sets and the share of crops that each gives.
+        validate: mIoU of a task, 0..1, run by the first process.
+        resume: go on from the folder's checkpoint, if there is one.
+        progress: told the step, its loss, and the mIoU where it was validated.
+
+    Raises:
+        UsageError: the checkpoint in the folder belongs to another recipe, model or seed.
+        RssegError: a file cannot be read or written.
+    """
+    recipe = run.recipe
+    if recipe.batch % fabric.world_size:
+        raise UsageError(f"a batch of {recipe.batch} cannot be shared by {fabric.world_size} processes")
+    task = task.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = AveragedModel(task, avg_fn=_moving_average(recipe.ema), use_buffers=True)
+    model, optimizer = fabric.setup(task, torch.optim.AdamW(_groups(task, recipe), lr=recipe.lr))
+    average.to(fabric.device)
+    identity = {"model": run.model, "recipe": recipe.model_dump_json(), "seed": run.seed}
+    last = run.folder / LAST
+    start = _restore(last, identity, task, optimizer, average) if resume and last.is_file() else 0
+    history = History(run.folder, start) if fabric.is_global_zero else None
+    crops = CropSource(data, recipe.crop, run.seed)
+    batches = crops.batches(recipe.batch, start, recipe.steps, fabric.global_rank, fabric.world_size)
+    for step, (image, truth) in enumerate(batches, start + 1):
+        began = time.perf_counter()
+        torch.manual_seed(_mix(run.seed, step, fabric.global_rank))  # sampled points: a resumed step draws the same
+        lr = _learning_rate(recipe, step)
+        for group in optimizer.param_groups:
+            group["lr"] = lr * group["factor"]
+        terms = model(fabric.to_device(image.contiguous(memory_format=torch.channels_last)), fabric.to_device(truth))
+        loss: Tensor = torch.stack(list(terms.values())).sum()
+        optimizer.zero_grad(set_to_none=True)
+        fabric.backward(loss)
+        fabric.clip_gradients(model, optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
+        optimizer.step()
+        average.update_parameters(task)
+        mean_loss = float(fabric.all_reduce(loss.detach(), reduce_op="mean"))
+        if not math.isfinite(mean_loss):
+            raise UsageError(f"the loss became {mean_loss} at step {step}: lower the learning rate (--lr)")
+        seconds = time.perf_counter() - began
+        done = step == recipe.steps
+        miou = None
+        if fabric.is_global_zero and history is not None:
+            if done or step % recipe.validate_every == 0:
+                miou = validate(average.module.eval())
+            history.add(step, mean_loss, lr, seconds, miou)
+            if done or miou is not None or step % recipe.checkpoint_every == 0:
+                state = {"identity": identity, "step": step, "task": task.state_dict()}
+                state |= {"optimizer": optimizer.state_dict(), "average": average.state_dict()}
+                save_state(last, state)
+            if miou is not None:
+                trained = TrainedModel(run.model, data[0][0].classes, run.record | {"steps": step, "miou": miou})
+                save_model(run.folder / MODEL, average.module, trained)
+                history.draw()
+            progress(step, mean_loss, miou)
+        fabric.barrier()
+    averaged: SemanticTask = average.module.eval()
+    return averaged
+
+
+def _groups(task: SemanticTask, recipe: Recipe) -> list[dict[str, Any]]:
+    """Parameter groups: the backbone learns slower; biases, norms and embeddings do not decay."""
+    groups: dict[tuple[bool, bool], list[Tensor]] = {}
+    for name, parameter in task.named_parameters():
+        key = (".backbone." in f".{name}", parameter.ndim > 1 and "position" not in name and "level" not in name)
+        groups.setdefault(key, []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "factor": recipe.backbone_lr if backbone else 1.0,
+            "weight_decay": recipe.weight_decay if decays else 0.0,
+        }
+        for (backbone, decays), parameters in groups.items()
+    ]
+
+
+def _learning_rate(recipe: Recipe, step: int) -> float:
+    """Linear warm-up, then a cosine to a hundredth. Steps count from 1."""
+    if step <= recipe.warmup:
+        return recipe.lr * step / recipe.warmup
+    gone = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    return recipe.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * gone)))
+
+
+def _moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    def update(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+        if not averaged.is_floating_point():
+            return current
+        warm = min(decay, (1 + int(count)) / (10 + int(count)))  # the first steps must not weigh for thousands
+        return torch.lerp(current, averaged, warm)
+
+    return update
+
+
+def _mix(seed: int, step: int, rank: int) -> int:
+    return (seed * 1_000_003 + step) * 1_009 + rank
+
+
+def _restore(
+    path: Path, identity: dict[str, Any], task: SemanticTask, optimizer: torch.optim.Optimizer, average: AveragedModel
+) -> int:
+    state = load_state(path)
+    if state.get("identity") != identity:
+        raise UsageError(
+            f"{path} belongs to another run (model, recipe or seed differ): choose another folder with -o, "
+            f"or begin anew with --restart"
+        )
+    task.load_state_dict(state["task"])
+    optimizer.load_state_dict(state["optimizer"])
+    average.load_state_dict(state["average"])
+    return int(state["step"])

@@ -1,0 +1,76 @@
+"""How a model is trained, as data: ``recipes.toml`` beside this file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CropConfig(_Strict):
+    """How crops are cut and altered.
+
+    Attributes:
+        size: side of a crop in pixels, a multiple of 32.
+        scale: least and greatest factor that the image is scaled by, drawn log-uniformly.
+        balance: probability that a crop is centred near a pixel of a class drawn uniformly, and not anywhere.
+        color: strength of brightness, contrast and saturation jitter, as a factor's deviation from 1.
+        tilt: greatest rotation beside the quarter turns, in degrees.
+        blur: probability of a slight Gaussian blur.
+    """
+
+    size: int = Field(default=320, ge=32, multiple_of=32)
+    scale: tuple[float, float] = (0.35, 1.6)
+    balance: float = Field(default=0.5, ge=0, le=1)
+    color: float = Field(default=0.25, ge=0, lt=1)
+    tilt: float = Field(default=20.0, ge=0, le=45)
+    blur: float = Field(default=0.1, ge=0, le=1)
+
+
+class Recipe(_Strict):
+    """Optimisation of one model. AdamW, linear warm-up, cosine decay to a hundredth.
+
+    Attributes:
+        steps: optimiser steps of the whole run.
+        batch: crops a step, over all processes together.
+        lr: peak learning rate of what is new.
+        backbone_lr: factor on ``lr`` for the pretrained backbone.
+        weight_decay: on matrices and kernels; biases and normalisation have none.
+        warmup: steps of linear warm-up.
+        ema: decay of the moving average of the weights, which is what is validated and saved.
+        clip: greatest norm of the gradient.
+        scenes: share of the crops that comes from generated scenes, where the classes are theirs.
+        validate_every: steps between validations.
+        checkpoint_every: steps between checkpoints.
+    """
+
+    steps: int = Field(ge=1)
+    batch: int = Field(default=8, ge=1)
+    lr: float = Field(default=1e-3, gt=0)
+    backbone_lr: float = Field(default=0.3, ge=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    warmup: int = Field(default=100, ge=0)
+    ema: float = Field(default=0.998, ge=0, lt=1)
+    clip: float = Field(default=1.0, gt=0)
+    scenes: float = Field(default=0.0, ge=0, lt=1)
+    validate_every: int = Field(default=250, ge=1)
+    checkpoint_every: int = Field(default=50, ge=1)
+    crop: CropConfig = CropConfig()
+
+
+def load_recipe(model: str, **overrides: Any) -> Recipe:
+    """The recipe of a model; overrides that are None are left out."""
+    recipes = tomllib.loads((Path(__file__).parent / "recipes.toml").read_text(encoding="utf-8"))
+    given = {key: value for key, value in overrides.items() if value is not None}
+    return Recipe.model_validate(recipes[model] | given)

@@ -1,0 +1,109 @@
+"""Set a training run up from what the command line names, and show its progress."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric, seed_everything
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from rsseg_edge.datasets.reader import open_dataset
+from rsseg_edge.datasets.sample import SegmentationDataset
+from rsseg_edge.errors import RssegError, UsageError
+from rsseg_edge.evaluation.evaluate import evaluate
+from rsseg_edge.training.loop import Run, train
+from rsseg_edge.training.predict import task_segmenter
+from rsseg_edge.training.recipe import Recipe, load_recipe
+from rsseg_edge.training.task import SemanticTask, build_task, trainable_models
+
+
+def start_training(
+    model: str,
+    data: str,
+    root: Path | None,
+    folder: Path,
+    *,
+    overrides: dict[str, Any],
+    seed: int,
+    precision: str,
+    accelerator: str,
+    threads: int | None,
+    resume: bool,
+) -> None:
+    """Train and leave the results in ``folder``. See ``rsseg-train --help`` for the arguments.
+
+    Raises:
+        UsageError: an unknown model or data set, an impossible recipe, a folder that belongs to another run.
+        RssegError: a file cannot be read or written.
+    """
+    if model not in trainable_models():
+        raise UsageError(f"unknown model '{model}': there are {', '.join(trainable_models())}")
+    try:
+        recipe = load_recipe(model, **overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    if threads:
+        torch.set_num_threads(threads)
+    try:
+        fabric = Fabric(
+            accelerator=accelerator,
+            devices=int(os.environ.get("LOCAL_WORLD_SIZE", 1)),
+            num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", 1)),
+            precision=precision,
+        )  # type: ignore[arg-type]
+    except (ValueError, RuntimeError) as error:
+        raise UsageError(f"--accelerator {accelerator} --precision {precision}: {str(error).splitlines()[0]}") from None
+    fabric.launch()
+    train_sets, validation = _open(data, root, recipe, seed)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RssegError(f"cannot make the run's folder {folder}: {error.strerror}") from None
+    seed_everything(seed, verbose=False)
+    task = build_task(model, train_sets[0][0].classes)
+    record = {
+        "data": data + (" and generated scenes" if len(train_sets) > 1 else ""),
+        "split": f"{len(train_sets[0][0])} training images, {len(validation)} validation images",
+        "seed": seed,
+        "recipe": recipe.model_dump(mode="json"),
+    }
+
+    def validate(current: SemanticTask) -> float:
+        segmenter = task_segmenter(current, validation.classes)
+        return float(evaluate(lambda image: segmenter(image).class_map, validation).miou)
+
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn(f"{model}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("loss {task.fields[loss]}  validation mIoU {task.fields[miou]}"),
+        console=console, disable=not fabric.is_global_zero,
+    ) as bar:  # fmt: skip
+        line = bar.add_task(model, total=recipe.steps, loss="-", miou="-")
+
+        def progress(step: int, loss: float, miou: float | None) -> None:
+            bar.update(line, completed=step, loss=f"{loss:.3f}")
+            if miou is not None:
+                bar.update(line, miou=f"{100 * miou:.1f} %")
+
+        run = Run(model, recipe, seed, folder, record)
+        train(fabric, run, task, train_sets, validate, resume=resume, progress=progress)
+    if fabric.is_global_zero:
+        console.print(f"[bold]{folder}[/]: model.safetensors, log.csv, curves.png")
+
+
+def _open(
+    data: str, root: Path | None, recipe: Recipe, seed: int
+) -> tuple[list[tuple[SegmentationDataset, float]], SegmentationDataset]:
+    train_set = open_dataset(data, root, "train")
+    sets = [(train_set, 1 - recipe.scenes)]
+    if recipe.scenes and data != "scenes":
+        generated = open_dataset("scenes", None, "train")
+        if generated.classes.names == train_set.classes.names:
+            sets.append((generated, recipe.scenes))
+    return sets, open_dataset(data, root, "val")

@@ -1,0 +1,112 @@
+"""What the loop trains: a network with its loss and its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rsseg_edge.errors import UsageError
+from rsseg_edge.models.fpn import PlainFPN
+from rsseg_edge.models.segclip.config import load_config
+from rsseg_edge.models.segclip.network import SegCLIP, class_shares, upsample
+from rsseg_edge.models.segclip.text_encoder import encode_classes
+from rsseg_edge.training.losses import IGNORE, segclip_loss
+from rsseg_edge.types import ClassTable
+
+
+class SemanticTask(nn.Module):
+    """A semantic segmentation network in training.
+
+    ``forward(image, truth)`` gives the weighted loss terms: image float [B, 3, H, W] RGB in 0..255, truth int64
+    [B, H, W] with 255 = unlabelled. ``scores(image)`` gives [B, K, H, W] to take the argmax of.
+    """
+
+    network: nn.Module
+
+    def forward(self, image: Tensor, truth: Tensor) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+    def scores(self, image: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class SegCLIPTask(SemanticTask):
+    """SegCLIP with its matched, guided and semantic losses."""
+
+    def __init__(self, network: SegCLIP) -> None:
+        super().__init__()
+        self.network: SegCLIP = network
+
+    def forward(self, image: Tensor, truth: Tensor) -> dict[str, Tensor]:
+        return segclip_loss(self.network(image, truth), truth, self.network.config.loss)
+
+    def scores(self, image: Tensor) -> Tensor:
+        return upsample(class_shares(self.network(image).predictions[-1]), (image.shape[2], image.shape[3]))
+
+
+class FPNTask(SemanticTask):
+    """The plain baseline with cross-entropy."""
+
+    def __init__(self, network: PlainFPN) -> None:
+        super().__init__()
+        self.network: PlainFPN = network
+
+    def forward(self, image: Tensor, truth: Tensor) -> dict[str, Tensor]:
+        return {"semantic": F.cross_entropy(self._logits(image), truth, ignore_index=IGNORE)}
+
+    def scores(self, image: Tensor) -> Tensor:
+        return self._logits(image).softmax(1)
+
+    def _logits(self, image: Tensor) -> Tensor:
+        return upsample(self.network(image), (image.shape[2], image.shape[3]))
+
+
+def _segclip(name: str, classes: ClassTable, text: Tensor | None) -> SegCLIPTask:
+    config = load_config(name)
+    if text is None:
+        return SegCLIPTask(SegCLIP(config, encode_classes(config.text, classes.names)))
+    return SegCLIPTask(SegCLIP(config, text, pretrained=False))
+
+
+def _fpn(name: str, classes: ClassTable, text: Tensor | None) -> FPNTask:
+    return FPNTask(PlainFPN(load_config("segclip-tiny").backbone, len(classes), pretrained=text is None))
+
+
+_TASKS: dict[str, Callable[[str, ClassTable, Tensor | None], SemanticTask]] = {
+    "segclip": _segclip,
+    "segclip-tiny": _segclip,
+    "fpn-baseline": _fpn,
+}
+
+
+def trainable_models() -> list[str]:
+    """Names that :func:`build_task` knows."""
+    return sorted(_TASKS)
+
+
+def build_task(model: str, classes: ClassTable, text: Tensor | None = None) -> SemanticTask:
+    """A model over a set of classes, ready to train, or to load a checkpoint into.
+
+    Args:
+        model: a name of :func:`trainable_models`.
+        classes: what it tells apart.
+        text: text features [n, D] to use in place of the text encoder's. Given, pretrained weights are not loaded
+            either: a checkpoint brings both.
+
+    Raises:
+        UsageError: no such model, or weights that it starts from are missing.
+    """
+    if model not in _TASKS:
+        raise UsageError(f"unknown model '{model}': there are {', '.join(trainable_models())}")
+    return _TASKS[model](model, classes, text)
+
+
+@torch.no_grad()
+def predict(task: SemanticTask, image: Tensor) -> tuple[Tensor, Tensor]:
+    """Class map and confidence of a uint8 image [B, H, W, 3]: uint8 [B, H, W] each."""
+    scores = task.scores(image.permute(0, 3, 1, 2).float())
+    best, classes = scores.max(1)
+    return classes.to(torch.uint8), (best.clamp(0, 1) * 255).round().to(torch.uint8)
