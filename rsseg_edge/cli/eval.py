@@ -18,7 +18,9 @@ def evaluate(
         str, typer.Argument(metavar="WHAT", help="Shipped bundle, folder of a bundle, or checkpoint file.")
     ],
     data: Annotated[str, typer.Option(help="Data set of the table, or a TOML file that describes a folder.")],
-    root: Annotated[Path | None, typer.Option(help="Folder that the data set was unpacked in.")] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder that the data set was unpacked in. [default: the TOML file's own]")
+    ] = None,
     split: Annotated[str, typer.Option(help="Part of the data set.")] = "val",
     long_side: Annotated[
         int | None, typer.Option(min=32, help="Scale larger images down to this, in pixels. [default: the model's]")

@@ -21,7 +21,7 @@ def values_spec(**changes):
 
 
 def test_palette_png_gives_its_indices_whatever_its_colours(tmp_path):
-    image = Image.fromarray(INDICES, mode="P")
+    image = Image.frombytes("P", INDICES.shape[::-1], INDICES.tobytes())
     image.putpalette([200, 10, 10] * 4)  # all four indices have one colour
     image.save(tmp_path / "m.png")
     np.testing.assert_array_equal(MaskDecoder(values_spec()).read(tmp_path / "m.png"), INDICES)
@@ -29,7 +29,7 @@ def test_palette_png_gives_its_indices_whatever_its_colours(tmp_path):
 
 def test_palette_png_gives_its_colours_where_colours_are_the_coding(tmp_path):
     colors = [(60, 16, 152), (132, 41, 246), (110, 193, 228), (155, 155, 155)]
-    image = Image.fromarray(INDICES, mode="P")
+    image = Image.frombytes("P", INDICES.shape[::-1], INDICES.tobytes())
     image.putpalette([channel for color in colors for channel in color])
     image.save(tmp_path / "m.png")
     classes = [{"name": f"c{i}", "mask": [color]} for i, color in enumerate(colors[:3])]
@@ -61,7 +61,7 @@ def test_a_coloured_mask_where_values_are_the_coding_is_refused(tmp_path):
 
 
 def test_missing_pillow_names_the_install_command(tmp_path, monkeypatch):
-    Image.fromarray(INDICES, mode="P").save(tmp_path / "m.png")
+    Image.frombytes("P", INDICES.shape[::-1], INDICES.tobytes()).save(tmp_path / "m.png")
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(UsageError, match=r"pip install 'rsseg-edge\[eval\]'"):
         MaskDecoder(values_spec()).read(tmp_path / "m.png")

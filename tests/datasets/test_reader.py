@@ -180,3 +180,18 @@ def test_the_real_sets_split_without_overlap(name, train, val):
     assert not splits["train"] & splits["val"]
     sample = open_dataset(name, root, "val")[3]
     assert set(np.unique(sample.labels)) <= {*range(len(describe(name).classes)), 255}
+
+
+@pytest.mark.skipif(not (SHARED / "loveda").is_dir(), reason="the real tiles lie outside the project: ../shared/data")
+def test_real_loveda_tiles_in_a_folder_of_ones_own(tmp_path):
+    classes = ", ".join(
+        f'{{ name = "{c.name}", mask = {list(c.mask)}, color = [0, 0, 0] }}' for c in describe("loveda").classes
+    )
+    (tmp_path / "tiles.toml").write_text(
+        f"classes = [{classes}]\nignore = [0]\n"
+        'files = [{ image = "images/{n:d}.png", mask = "masks/{n:d}.png" }]\n[splits]\nval = {}\n'
+    )
+    samples = list(open_dataset(tmp_path / "tiles.toml", SHARED / "loveda", "val"))
+    assert [s.labels.shape for s in samples] == [(1024, 1024)] * 3
+    shares = np.bincount(np.concatenate([s.labels.ravel() for s in samples]), minlength=7) / (3 * 1024**2)
+    np.testing.assert_allclose(shares, [0.1199, 0.0057, 0.0069, 0.0883, 0, 0.3043, 0.475], atol=1e-4)

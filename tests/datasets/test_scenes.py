@@ -8,7 +8,7 @@ import pytest
 from rsseg_edge.datasets.reader import open_dataset
 from rsseg_edge.datasets.scenes import generate_clip, generate_scene
 from rsseg_edge.datasets.scenes.buildings import Sun
-from rsseg_edge.datasets.scenes.canvas import BUILDING, LAND, ROAD, VEGETATION, WATER
+from rsseg_edge.datasets.scenes.canvas import BUILDING, LAND, ROAD, VEGETATION, WATER, Canvas, rectangle
 from rsseg_edge.datasets.scenes.light import cast_shadows
 
 
@@ -100,3 +100,13 @@ def test_scenes_are_a_data_set_whose_splits_share_no_seed():
     assert not set(train._seeds) & set(val._seeds)
     with pytest.raises(IndexError):
         val[100]
+
+
+def test_what_is_painted_over_casts_no_shadow():
+    canvas = Canvas.blank(40, 40, 1.0, np.random.default_rng(0))
+    square = rectangle(np.zeros(2), (10.0, 10.0), 0.0)
+    canvas.flat(square, (99, 99, 99), BUILDING, 8.0)
+    window, mask = canvas.region(square)
+    canvas.cover(window, mask, np.full(3, 50, np.float32), LAND)
+    assert not canvas.height.any()
+    assert (canvas.labels == LAND).all()

@@ -109,7 +109,7 @@ class Place:
         if rng.random() < 0.12 and self.canvas.label_at(center - (0, 0)) not in (BUILDING, ROAD, WATER, -1):
             pool = rectangle(center, (rng.uniform(4, 9), rng.uniform(3, 5)), heading)
             if all(self.canvas.label_at(p) not in (BUILDING, ROAD, -1) for p in pool):
-                self.canvas.flat(pool, (70, 150, 176), WATER)
+                self.canvas.flat(pool, (70, 150, 176), WATER, 0.0)
         count = int(rng.poisson(2.5 * self.garden + 0.5))
         self.trees(center + rng.uniform(-0.5, 0.5, (count, 2)) * size[0], (1.0, 3.2))
 

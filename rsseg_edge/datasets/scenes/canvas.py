@@ -112,8 +112,9 @@ class Canvas:
     def cover(
         self, window: tuple[slice, slice], mask: npt.NDArray[np.bool_], color: FloatArray, label: int | None
     ) -> None:
-        """Put a colour [3], or one for every pixel [h, w, 3], on the masked pixels of a window."""
+        """Put flat ground of a colour [3], or of one for every pixel [h, w, 3], on the masked pixels of a window."""
         np.copyto(self.image[window], color, where=mask[..., None])
+        self.height[window][mask] = 0  # what stood there is gone, and its shadow with it
         if label is not None:
             self.labels[window][mask] = label
 
