@@ -92,14 +92,19 @@ class Job:
             self.segmenter.long_side = self.segmenter.spec.video_long_side
         overlay = Overlay(table, self.counted, request.alpha)
         self.sinks = _sinks(self.source, request, overlay, self.counted, threads.codec, report)
+        self._pipeline = Pipeline(self.source.frames(), self.segmenter, self.sinks)
 
     def run(self, on_result: Callable[[Result], None] | None = None) -> Outcome:
         """See :meth:`rsseg_edge.pipeline.Pipeline.run`."""
         try:
-            return Pipeline(self.source.frames(), self.segmenter, self.sinks, on_result=on_result).run()
+            return self._pipeline.run(on_result)
         finally:
             self.source.close()
             self.segmenter.close()
+
+    def stop(self) -> None:
+        """See :meth:`rsseg_edge.pipeline.Pipeline.stop`."""
+        self._pipeline.stop()
 
 
 def available_cores() -> int:

@@ -33,7 +33,7 @@ class Outcome:
         seconds: from the first frame's decoding to the closing of the sinks.
         stages: by name, in order.
         pixels: int64 [classes]: of all frames together.
-        interrupted: whether it was asked to stop.
+        stopped: whether :meth:`Pipeline.stop` was called.
         error: what ended it early, if anything did; the frames before are published all the same.
     """
 
@@ -41,7 +41,7 @@ class Outcome:
     seconds: float
     stages: dict[str, StageTimes]
     pixels: npt.NDArray[np.int64]
-    interrupted: bool
+    stopped: bool
     error: Exception | None
 
 
@@ -52,7 +52,6 @@ class Pipeline:
         frames: of a source.
         segmenter: the network.
         sinks: opened, written and closed by the pipeline, in this order.
-        on_result: called after each frame, from the last stage's thread.
 
     Example:
         >>> outcome = Pipeline(source.frames(), segmenter, [FrameLog(path, counted)]).run()
@@ -63,20 +62,22 @@ class Pipeline:
         frames: Iterable[Frame],
         segmenter: Segmenter,
         sinks: Sequence[Sink],
-        *,
-        on_result: Callable[[Result], None] | None = None,
     ) -> None:
         self._frames, self._segmenter, self._sinks = frames, segmenter, tuple(sinks)
-        self._on_result = on_result
+        self._on_result: Callable[[Result], None] | None = None
         self._errors: list[Exception] = []
         self._failed_sink: Sink | None = None
         self._stop = threading.Event()
+        self._links = [Link[Any](QUEUE) for _ in range(4)]
         self._done = 0
         self._pixels = np.zeros(len(segmenter.classes), dtype=np.int64)
         self.stages = {name: StageTimes() for name in ("decode", "prepare", "infer", "finish", "write")}
 
-    def run(self) -> Outcome:
-        """Process every frame. A KeyboardInterrupt ends the input; a second one, the run, unpublished.
+    def run(self, on_result: Callable[[Result], None] | None = None) -> Outcome:
+        """Process every frame.
+
+        Args:
+            on_result: called after each frame, from the last stage's thread.
 
         Returns:
             What was done. Look at ``error``: an error of a stage is given there and not raised, for what was
@@ -84,8 +85,9 @@ class Pipeline:
 
         Raises:
             RssegError: a sink cannot be opened.
-            KeyboardInterrupt: the second one.
+            KeyboardInterrupt: nothing of open files is published; :meth:`stop` does better.
         """
+        self._on_result = on_result
         begin = time.perf_counter()
         opened: list[Sink] = []
         threads: list[threading.Thread] = []
@@ -94,7 +96,7 @@ class Pipeline:
                 opened.append(sink)
                 sink.open()
             threads = self._start()
-            interrupted = self._wait(threads)
+            self._wait(threads)
             self._close()
         except BaseException:
             self._stop.set()
@@ -105,7 +107,16 @@ class Pipeline:
             raise
         seconds = time.perf_counter() - begin
         error = self._errors[0] if self._errors else None
-        return Outcome(self._done, seconds, self.stages, self._pixels, interrupted, error)
+        return Outcome(self._done, seconds, self.stages, self._pixels, self._stop.is_set(), error)
+
+    def stop(self) -> None:
+        """End the run after the frames that went through the network; for a signal handler or another thread.
+
+        Frames that still wait for the network are dropped: they may be seconds of work.
+        """
+        self._stop.set()
+        for link in self._links[:2]:
+            link.refuse()
 
     def _start(self) -> list[threading.Thread]:
         prepare, infer, finish = self._segmenter.prepare, self._segmenter.infer, self._segmenter.finish
@@ -115,7 +126,7 @@ class Pipeline:
             segmentation = finish(frame.image, class_map, confidence)
             return Result(frame, segmentation, segmentation.pixel_counts())
 
-        links: list[Link[Any]] = [Link(QUEUE) for _ in range(4)]
+        links = self._links
         ends = [
             lambda: self._decode(links[0]),
             lambda: self._stage("prepare", links[0], links[1], lambda frame: (frame, prepare(frame.image))),
@@ -131,19 +142,10 @@ class Pipeline:
             thread.start()
         return threads
 
-    def _wait(self, threads: list[threading.Thread]) -> bool:
-        """Until all stages have ended; whether the user interrupted."""
-        interrupted = False
+    def _wait(self, threads: list[threading.Thread]) -> None:
         for thread in threads:
             while thread.is_alive():
-                try:
-                    thread.join(timeout=0.2)  # a join without one cannot be interrupted on every system
-                except KeyboardInterrupt:
-                    if interrupted:
-                        raise
-                    interrupted = True
-                    self._stop.set()
-        return interrupted
+                thread.join(timeout=0.2)  # a join without one keeps signals from the main thread on some systems
 
     def _close(self) -> None:
         """Publish every sink but one that failed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -38,7 +39,8 @@ def run(
     OUT/NAME.overlay.png. Both give OUT/frames.jsonl: a line a frame with the area share and pixel count of each class.
     --class-maps adds OUT/class_maps/INDEX.png for a video, OUT/NAME.classes.png for an image.
 
-    A file appears under its name when it is whole. Ctrl-C closes the files with the frames that are done.
+    A file appears under its name when it is whole. Ctrl-C (or SIGTERM) closes the files with the frames that are done;
+    a second one drops them.
     Exit codes: 0 done, 1 something failed or could not be read, 2 the request cannot be met, 130 interrupted.
     """
     from rsseg_edge.cli.progress import FrameProgress
@@ -55,6 +57,13 @@ def run(
     names = None if classes_only is None else [name.strip() for name in classes_only.split(",")]
     selection = Selection(start, end, stride, max_frames)
     job = Job(Request(where, model, out, selection, names, alpha, class_maps, long_side, threads), report)
+
+    def stop(signum: int, _: object) -> None:
+        signal.signal(signum, signal.default_int_handler)  # the second one does not wait
+        job.stop()
+
+    for signum in (signal.SIGINT, signal.SIGTERM):  # a service that is stopped closes its files, too
+        signal.signal(signum, stop)
     with FrameProgress(job.source.expected) as progress:
         outcome = job.run(on_result=progress.advance)
     if as_json:
@@ -63,7 +72,7 @@ def run(
         print_table(outcome, job.segmenter.table, job.counted, out)
     if outcome.error is not None:
         raise outcome.error
-    if outcome.interrupted:
+    if outcome.stopped:
         say(f"interrupted: {outcome.frames} frames are in {out}")
         sys.exit(INTERRUPTED)
     if problems:

@@ -45,7 +45,7 @@ def summary_json(outcome: Outcome, table: ClassTable, counted: Sequence[int], pr
             "frames": outcome.frames,
             "seconds": round(outcome.seconds, 3),
             "frames_per_second": round(outcome.frames / outcome.seconds, 2) if outcome.seconds else 0.0,
-            "complete": not (problems or outcome.error or outcome.interrupted),
+            "complete": not (problems or outcome.error or outcome.stopped),
             "problems": [*problems, *([str(outcome.error)] if outcome.error else [])],
             "stages": {
                 name: {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
@@ -132,14 +133,17 @@ class VideoFile:
     def _seek(self, start: int) -> int:
         """Go to a key frame at or before a time stamp; the index of the first frame that is decoded from there."""
         stamps = sorted(p.pts for p in self._container.demux(self._stream) if p.pts is not None)
-        self._container.seek(start, stream=self._stream)
-        first = next((p for p in self._container.demux(self._stream) if p.pts is not None), None)
-        if first is None or first.pts > start or not first.is_keyframe:
-            self._container.close()  # no usable index: read from the beginning
-            self._open()
-            return 0
-        self._container.seek(start, stream=self._stream)
-        return int(np.searchsorted(np.asarray(stamps), first.pts))
+        try:
+            self._container.seek(start, stream=self._stream)
+            first = next((p for p in self._container.demux(self._stream) if p.pts is not None), None)
+            if first is not None and first.pts <= start and first.is_keyframe:
+                self._container.seek(start, stream=self._stream)
+                return bisect_left(stamps, first.pts)
+        except self._errors:
+            pass
+        self._container.close()  # no index that could be trusted: read from the beginning
+        self._open()
+        return 0
 
     def _decode(self) -> Iterator[Any]:
         import av
@@ -217,16 +221,27 @@ class VideoFile:
         )
 
     def _check_end(self) -> None:
-        """Say so where the file ends before its header says."""
+        """Say so where the file ends before its header says, or in the middle of a packet."""
         stream = self._stream
-        if not self._at_end or not stream.frames or not stream.duration or self._last_pts is None:
+        if not self._at_end or self._last_pts is None:
+            return
+        if self._container.format.name == "mpegts" and _ends_inside_packet(self._path):
+            raise RssegError(f"{self._path}: cut short inside a packet; {self._seen} frames could be read")
+        if not stream.frames or not stream.duration:
             return
         promised = (stream.start_time or 0) + stream.duration
         if self._seen < stream.frames and self._last_pts + 2 * self._step < promised:
             raise RssegError(
-                f"{self._path}: cut short: it promises {stream.frames} frames, {self._seen} could be read and "
-                f"were processed"
+                f"{self._path}: cut short: it promises {stream.frames} frames, but only {self._seen} could be read"
             )
+
+
+def _ends_inside_packet(path: Path) -> bool:
+    """Whether an MPEG transport stream of plain 188-byte packets is no whole number of them."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(189)
+    return len(head) == 189 and head[0] == head[188] == 0x47 and size % 188 != 0
 
 
 def _planes(picture: Any) -> Planes:
