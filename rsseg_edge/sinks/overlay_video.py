@@ -44,10 +44,11 @@ class OverlayVideo(Sink):
         import av
 
         video = self._video
-        self._part = PartFile(self.path, buffering=0)  # FFmpeg has its own buffer
+        self._part = PartFile(self.path)
         with named_errors(self.path):
             # Both clocks of the MP4 tick as the input's: the track's holds the time stamps, the movie's the first one.
             ticks = str(video.time_base.denominator)
+            # The file is Python's: FFmpeg itself does not report what its last flush could not write.
             options = {"video_track_timescale": ticks, "movie_timescale": ticks}
             self._output: Any = av.open(self._part.file, "w", format="mp4", options=options)
             self._stream = self._output.add_stream("libx264", rate=video.rate)

@@ -27,10 +27,10 @@ class PartFile:
 
     Attributes:
         path: the final name.
-        file: the open file, unbuffered or not as asked.
+        file: the open file, buffered: an unbuffered one may write a part and say nothing.
     """
 
-    def __init__(self, path: Path, *, buffering: int = -1) -> None:
+    def __init__(self, path: Path) -> None:
         """Open the part file, making the folder where it is missing.
 
         Raises:
@@ -40,7 +40,7 @@ class PartFile:
         self._part = path.with_name(f"{path.name}.{os.getpid()}.part")
         with named_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.file: BinaryIO = self._part.open("wb", buffering=buffering)  # type: ignore[assignment]
+            self.file: BinaryIO = self._part.open("wb")
 
     def publish(self, *, sync: bool = True) -> None:
         """Close the file and give it its name.
@@ -76,12 +76,10 @@ def write_file(path: Path, data: bytes, *, sync: bool = True) -> None:
     Raises:
         RssegError: the file system refuses.
     """
-    part = PartFile(path, buffering=0)
+    part = PartFile(path)
     try:
         with named_errors(path):
-            view = memoryview(data)
-            while view:  # an unbuffered write may take a part only
-                view = view[part.file.write(view) :]
+            part.file.write(data)
     except BaseException:
         part.discard()
         raise
