@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -14,7 +15,7 @@ class MLP(nn.Sequential):
     def __init__(self, d_in: int, d_hidden: int, d_out: int, layers: int) -> None:
         sizes = [d_in, *[d_hidden] * (layers - 1), d_out]
         steps: list[nn.Module] = []
-        for i, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        for i, (a, b) in enumerate(itertools.pairwise(sizes)):
             steps += [nn.Linear(a, b)] + [nn.ReLU(inplace=True)] * (i < layers - 1)
         super().__init__(*steps)
 

@@ -1,0 +1,157 @@
+"""The deformable pixel decoder against transformers' Mask2Former, weights copied across."""
+
+import math
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
+
+from rsseg_edge.models.segclip.config import PixelDecoderConfig  # noqa: E402
+from rsseg_edge.models.segclip.deformable import DeformableAttention, DeformablePixelDecoder, ms_deform_attn  # noqa: E402
+
+IN_CHANNELS = (24, 40, 56, 72)
+SIZES = [(32, 96), (160, 96), (96, 224)]
+
+
+def features(height, width, batch=2, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        torch.randn(batch, c, height // s, width // s, generator=generator)
+        for c, s in zip(IN_CHANNELS, (4, 8, 16, 32), strict=True)
+    ]
+
+
+def copy_weights(ours, theirs):
+    """Every tensor of theirs, once: a forgotten or doubled one fails."""
+    pairs = {"level": "level_embed", "embed.weight": "mask_projection.weight", "embed.bias": "mask_projection.bias"}
+    for i in range(len(ours.project)):
+        for part in ("0.weight", "0.bias", "1.weight", "1.bias"):
+            pairs[f"project.{i}.{part}"] = f"input_projections.{i}.{part}"
+    for part in ("0.weight", "1.weight", "1.bias"):
+        pairs[f"lateral.{part}"] = f"adapter_1.{part}"
+        pairs[f"smooth.{part}"] = f"layer_1.{part}"
+    names = {
+        "attention.offsets": "self_attn.sampling_offsets",
+        "attention.weights": "self_attn.attention_weights",
+        "attention.value": "self_attn.value_proj",
+        "attention.out": "self_attn.output_proj",
+        "attention.norm": "self_attn_layer_norm",
+        "feedforward.linear1": "fc1",
+        "feedforward.linear2": "fc2",
+        "feedforward.norm": "final_layer_norm",
+    }
+    for i in range(len(ours.layers)):
+        for mine, other in names.items():
+            for part in ("weight", "bias"):
+                pairs[f"layers.{i}.{mine}.{part}"] = f"encoder.layers.{i}.{other}.{part}"
+    state = theirs.state_dict()
+    assert sorted(pairs.values()) == sorted(state)
+    ours.load_state_dict({mine: state[other] for mine, other in pairs.items()})
+
+
+@pytest.fixture(scope="module")
+def decoders():
+    """Ours and theirs with the same random weights, six layers as in the full model."""
+    pytest.importorskip("transformers")
+    from transformers import Mask2FormerConfig
+    from transformers.models.mask2former.modeling_mask2former import Mask2FormerPixelDecoder
+
+    torch.manual_seed(0)
+    config = Mask2FormerConfig(
+        feature_size=64, mask_feature_size=64, encoder_feedforward_dim=96, num_attention_heads=8, encoder_layers=6,
+        feature_strides=[4, 8, 16, 32], common_stride=4,
+    )  # fmt: skip
+    theirs = Mask2FormerPixelDecoder(config, list(IN_CHANNELS)).eval()
+    for name, parameter in theirs.named_parameters():
+        is_scale = name.endswith("weight") and parameter.ndim == 1
+        torch.nn.init.normal_(parameter, mean=float(is_scale), std=0.15)
+    ours = DeformablePixelDecoder(
+        IN_CHANNELS, 64, PixelDecoderConfig(kind="deformable", layers=6, heads=8, points=4, feedforward=96)
+    ).eval()
+    copy_weights(ours, theirs)
+    return ours, theirs
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_pixel_decoder_equals_mask2formers(decoders, height, width):
+    ours, theirs = decoders
+    with torch.no_grad():
+        memory, embedding = ours(features(height, width))
+        expected = theirs(features(height, width), return_dict=True)
+    assert [tuple(m.shape) for m in memory] == [(2, 64, height // s, width // s) for s in (32, 16, 8)]
+    for mine, other in zip([*memory, embedding], [*expected.multi_scale_features, expected.mask_features], strict=True):
+        assert other.abs().max() > 1
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=2e-5)
+
+
+def test_gradients_equal_mask2formers(decoders):
+    ours, theirs = decoders
+    inputs = [[f.requires_grad_() for f in features(64, 96, batch=1)] for _ in range(2)]
+    ours(inputs[0])[1].square().mean().backward()
+    theirs(inputs[1], return_dict=True).mask_features.square().mean().backward()
+    for mine, other in zip(*inputs, strict=True):
+        scale = float(other.grad.abs().max())
+        assert scale > 0
+        torch.testing.assert_close(mine.grad / scale, other.grad / scale, rtol=0, atol=1e-4)
+
+
+def test_the_op_samples_as_its_definition_says():
+    """Against plain loops in float64: bilinear between pixel centres, zero outside."""
+    rng = np.random.default_rng(3)
+    shapes, heads, depth, queries, points = [(3, 5), (2, 1)], 2, 3, 4, 2
+    value = rng.normal(size=(1, 17, heads, depth))
+    locations = rng.uniform(-0.4, 1.4, size=(1, queries, heads, 2, points, 2))
+    weights = rng.uniform(size=(1, queries, heads, 2, points))
+    expected = np.zeros((1, queries, heads, depth))
+    for q, m, level, p in np.ndindex(queries, heads, 2, points):
+        (height, width), start = shapes[level], (0, 15)[level]
+        x, y = locations[0, q, m, level, p] * (width, height) - 0.5
+        for row in (math.floor(y), math.floor(y) + 1):
+            for column in (math.floor(x), math.floor(x) + 1):
+                if 0 <= row < height and 0 <= column < width:
+                    share = (1 - abs(y - row)) * (1 - abs(x - column)) * weights[0, q, m, level, p]
+                    expected[0, q, m] += share * value[0, start + row * width + column, m]
+    tensors = [torch.from_numpy(a) for a in (value, locations, weights)]
+    got = ms_deform_attn(tensors[0], shapes, *tensors[1:])
+    np.testing.assert_allclose(got.numpy(), expected.reshape(1, queries, -1), atol=1e-12)
+
+
+def test_attention_starts_as_deformable_detrs():
+    torch.manual_seed(0)
+    attention = DeformableAttention(64, heads=8, levels=3, points=4)
+    offsets = attention.offsets.bias.view(8, 3, 4, 2)
+    for point in range(4):  # on the square of that radius, the same on every level
+        torch.testing.assert_close(offsets[:, :, point].abs().amax(-1), torch.full((8, 3), point + 1.0))
+    torch.testing.assert_close(offsets[0, 0], torch.tensor([[1.0, 0], [2, 0], [3, 0], [4, 0]]))
+    torch.testing.assert_close(offsets[1, 2, 1], torch.tensor([2.0, 2.0]))  # 45 degrees: a corner
+    for zero in (attention.offsets.weight, attention.weights.weight, attention.weights.bias):
+        assert not zero.any()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_mixed_precision_stays_close(decoders, dtype):
+    ours, _ = decoders
+    with torch.no_grad():
+        exact = ours(features(64, 96))[1]
+        with torch.autocast("cpu", dtype):
+            mixed = ours(features(64, 96))[1]
+    assert F.cosine_similarity(exact.flatten(), mixed.float().flatten(), dim=0) > 0.99
+
+
+def test_decoder_exports_to_onnx():
+    pytest.importorskip("onnxscript")
+    ort = pytest.importorskip("onnxruntime")
+    torch.manual_seed(1)
+    config = PixelDecoderConfig(kind="deformable", layers=1, heads=8, points=4, feedforward=96)
+    decoder = DeformablePixelDecoder(IN_CHANNELS, 64, config).eval()
+    inputs = features(64, 96, batch=1)
+    program = torch.onnx.export(decoder, (inputs,), dynamo=True, verbose=False)
+    session = ort.InferenceSession(program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [i.name for i in session.get_inputs()]
+    outputs = session.run(None, dict(zip(names, (f.numpy() for f in inputs), strict=True)))
+    with torch.no_grad():
+        memory, embedding = decoder(inputs)
+    for got, expected in zip(outputs, [*memory, embedding], strict=True):
+        np.testing.assert_allclose(got, expected.numpy(), atol=2e-5, rtol=1e-4)
