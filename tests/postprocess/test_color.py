@@ -9,7 +9,9 @@ from rsseg_edge.types import ColorTags
 @pytest.mark.parametrize("matrix", [1, 5, 6, 9])
 @pytest.mark.parametrize("full_range", [False, True])
 def test_colours_come_back_through_ffmpeg(matrix: int, full_range: bool) -> None:
-    colors = np.array([[200, 50, 50], [160, 140, 90], [40, 160, 60], [40, 90, 200], [255, 255, 255], [0, 0, 0]], np.uint8)
+    colors = np.array(
+        [[200, 50, 50], [160, 140, 90], [40, 160, 60], [40, 90, 200], [255, 255, 255], [0, 0, 0]], np.uint8
+    )
     for color in colors:
         y, cb, cr = rgb_to_ycbcr(color, ColorTags(matrix, full_range)).tolist()
         planes = np.concatenate([np.full((64, 64), y), np.full((16, 64), cb), np.full((16, 64), cr)]).astype(np.uint8)

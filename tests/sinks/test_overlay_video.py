@@ -58,7 +58,12 @@ def images(path: Path) -> list[np.ndarray]:
 )
 @pytest.mark.parametrize("suffix", [".mkv", ".ts", ".mp4"])
 def test_every_frame_and_its_time_is_kept(
-    tmp_path: Path, write_video: Write, read_stamps: Callable[[Path], list], suffix: str, stamps: list, time_base: Fraction
+    tmp_path: Path,
+    write_video: Write,
+    read_stamps: Callable[[Path], list],
+    suffix: str,
+    stamps: list,
+    time_base: Fraction,
 ) -> None:
     source = write_video(tmp_path / f"a{suffix}", stamps=stamps, time_base=time_base)
     expected = read_stamps(source)

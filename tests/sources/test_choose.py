@@ -69,9 +69,7 @@ def test_seconds_do_not_select_images(folder: Path) -> None:
         choose(folder, Selection(start=1))
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"start": -1.0}, {"start": 2.0, "end": 2.0}, {"stride": 0}, {"max_frames": 0}]
-)
+@pytest.mark.parametrize("wrong", [{"start": -1.0}, {"start": 2.0, "end": 2.0}, {"stride": 0}, {"max_frames": 0}])
 def test_a_selection_of_nothing_is_a_usage_error(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="--"):
         Selection(**wrong)  # type: ignore[arg-type]

@@ -1,0 +1,285 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from rsseg_edge.cli.run import main
+
+Write = Callable[..., Path]
+# A shell that runs the tests in the background makes them ignore SIGINT, and so would their children.
+COMMAND = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "from rsseg_edge.cli.run import main; main()"
+)
+
+
+class Ran(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], bundle: Path, tmp_path: Path
+) -> Iterator[Callable[..., Ran]]:
+    """Runs rsseg-run in this process, into tmp_path/out with the bundle of the tests unless told otherwise."""
+
+    def call(*arguments: object) -> Ran:
+        given = [str(a) for a in arguments]
+        defaults = [*(["--model", str(bundle)] if "--model" not in given else [])]
+        defaults += ["-o", str(tmp_path / "out")] if "-o" not in given else []
+        monkeypatch.setattr(sys, "argv", ["rsseg-run", *given, *defaults])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        captured = capsys.readouterr()
+        return Ran(int(caught.value.code or 0), captured.out, captured.err)
+
+    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    yield call
+    for signum, handler in handlers.items():
+        signal.signal(signum, handler)
+
+
+@pytest.fixture
+def clip(tmp_path: Path, write_video: Write) -> Path:
+    return write_video(tmp_path / "clip.mp4", audio="aac", options={"movflags": "faststart"})
+
+
+def image(path: Path, value: tuple[int, int, int] = (100, 50, 20)) -> Path:
+    cv2.imwrite(str(path), np.full((40, 60, 3), value[::-1], np.uint8))
+    return path
+
+
+def one_line(ran: Ran, code: int, *parts: str) -> None:
+    lines = ran.err.strip().splitlines()
+    assert ran.code == code, ran
+    assert len(lines) == 1, ran.err
+    for part in parts:
+        assert part in lines[0], ran.err
+
+
+def log(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "frames.jsonl").read_text().splitlines()]
+
+
+def frames_in(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def test_a_video_gives_overlay_and_log(run: Callable[..., Ran], clip: Path, tmp_path: Path) -> None:
+    ran = run(clip)
+    assert (ran.code, ran.err) == (0, "")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["frames.jsonl", "overlay.mp4"]
+    assert frames_in(tmp_path / "out" / "overlay.mp4") == 20
+    lines = log(tmp_path / "out")
+    assert [line["index"] for line in lines] == list(range(20))
+    assert [line["time"] for line in lines] == [i / 25 for i in range(20)]
+    assert list(lines[0]["classes"]) == ["dark", "middle", "bright"]
+    assert lines[0]["classes"]["middle"]["share"] == pytest.approx(1 / 3, abs=0.05)
+    assert sum(entry["pixels"] for entry in lines[0]["classes"].values()) == 96 * 64
+    for word in ("20 frames", "decode", "infer", "write", "median", "p99", "bright"):
+        assert word in ran.out
+
+
+def test_json_is_alone_on_stdout(run: Callable[..., Ran], clip: Path) -> None:
+    summary = json.loads(run(clip, "--json").out)
+    assert summary["frames"] == 20
+    assert summary["complete"] is True
+    assert list(summary["stages"]) == ["decode", "prepare", "infer", "finish", "write"]
+    assert sum(entry["share"] for entry in summary["classes"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_an_image_gives_overlay_class_map_and_log(run: Callable[..., Ran], tmp_path: Path) -> None:
+    assert run(image(tmp_path / "a.png"), "--class-maps").code == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.classes.png", "a.overlay.png", "frames.jsonl"]
+    assert (cv2.imread(str(tmp_path / "out" / "a.classes.png"), cv2.IMREAD_UNCHANGED) == 1).all()
+    assert log(tmp_path / "out")[0]["time"] is None
+
+
+def test_class_maps_of_a_video_carry_the_index(run: Callable[..., Ran], clip: Path, tmp_path: Path) -> None:
+    assert run(clip, "--class-maps", "--stride", 9).code == 0
+    assert sorted(p.name for p in (tmp_path / "out" / "class_maps").iterdir()) == [f"{i:06d}.png" for i in (0, 9, 18)]
+
+
+def test_folder_and_glob_give_every_image(run: Callable[..., Ran], tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "b.jpg", "c.png"):
+        image(tmp_path / "in" / name)
+    assert run(tmp_path / "in").code == 0
+    assert [line["name"] for line in log(tmp_path / "out")] == ["a", "b", "c"]
+    assert run(tmp_path / "in" / "*.png", "-o", tmp_path / "other").code == 0
+    assert [line["name"] for line in log(tmp_path / "other")] == ["a", "c"]
+
+
+def test_classes_only_restricts_what_is_counted(run: Callable[..., Ran], clip: Path, tmp_path: Path) -> None:
+    summary = json.loads(run(clip, "--classes-only", "bright, dark", "--json").out)
+    assert list(summary["classes"]) == list(log(tmp_path / "out")[0]["classes"]) == ["dark", "bright"]
+    assert summary["classes"]["dark"]["share"] < 0.5, "shares are of all pixels"
+
+
+@pytest.mark.parametrize("side", [32, 48, 96])
+def test_long_side_keeps_the_size_of_the_results(
+    run: Callable[..., Ran], clip: Path, tmp_path: Path, side: int
+) -> None:
+    assert run(clip, "--long-side", side, "--class-maps", "--max-frames", 1).code == 0
+    assert cv2.imread(str(tmp_path / "out" / "class_maps" / "000000.png"), cv2.IMREAD_UNCHANGED).shape == (64, 96)
+
+
+# What a user gets wrong: one line, exit code 2.
+
+
+def test_missing_file(run: Callable[..., Ran], tmp_path: Path) -> None:
+    one_line(run(tmp_path / "gone.mp4"), 2, "no such file", "gone.mp4")
+
+
+def test_folder_without_images(run: Callable[..., Ran], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    one_line(run(tmp_path / "empty"), 2, "no images in it")
+
+
+def test_unknown_model(run: Callable[..., Ran], clip: Path) -> None:
+    one_line(run(clip, "--model", "segclip-huge"), 2, "unknown model 'segclip-huge'")
+
+
+def test_unknown_class_lists_those_that_there_are(run: Callable[..., Ran], clip: Path) -> None:
+    one_line(run(clip, "--classes-only", "dark,lava"), 2, "'lava'", "dark, middle, bright")
+
+
+def test_output_that_is_a_file(run: Callable[..., Ran], clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    one_line(run(clip, "-o", tmp_path / "taken"), 2, "taken is a file")
+
+
+def test_output_over_the_input(run: Callable[..., Ran], clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    path = Path(shutil.copy(clip, tmp_path / "out" / "overlay.mp4"))
+    before = path.read_bytes()
+    one_line(run(path), 2, "is the input itself")
+    assert path.read_bytes() == before
+
+
+def test_output_into_the_input_folder(run: Callable[..., Ran], tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    image(tmp_path / "out" / "a.png")
+    one_line(run(tmp_path / "out"), 2, "is the input folder")
+
+
+@pytest.mark.parametrize(
+    "option", [("--stride", 0), ("--long-side", 8), ("--alpha", 1.5), ("--start", 90), ("--threads", 0)]
+)
+def test_wrong_values(run: Callable[..., Ran], clip: Path, option: tuple[str, object]) -> None:
+    assert run(clip, *option).code == 2
+
+
+# What is broken outside: one line, exit code 1, and what can be done is done.
+
+
+def test_text_called_mp4(run: Callable[..., Ran], tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("hello\n" * 99)
+    one_line(run(tmp_path / "a.mp4"), 1, "a.mp4: not a video")
+
+
+def test_cut_short_mp4_is_processed_and_then_said(run: Callable[..., Ran], clip: Path, tmp_path: Path) -> None:
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 7 // 10])
+    ran = run(clip)
+    assert ran.code == 1
+    assert "clip.mp4: cut short" in ran.err.splitlines()[-1]
+    done = frames_in(tmp_path / "out" / "overlay.mp4")
+    assert 3 < done < 20
+    assert len(log(tmp_path / "out")) == done
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"), [(np.zeros((40, 60), np.uint8), "one channel"), (np.zeros((40, 60, 3), np.uint16), "16 bits")]
+)
+def test_images_of_another_kind(run: Callable[..., Ran], tmp_path: Path, kind: np.ndarray, message: str) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), kind)
+    one_line(run(tmp_path / "a.png"), 1, "a.png", message)
+    assert not (tmp_path / "out" / "a.overlay.png").exists()
+
+
+def test_a_bad_image_among_good_ones(run: Callable[..., Ran], tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "c.png"):
+        image(tmp_path / "in" / name)
+    (tmp_path / "in" / "b.png").write_text("no image")
+    ran = run(tmp_path / "in", "--json")
+    one_line(ran, 1, "b.png")
+    assert [line["name"] for line in log(tmp_path / "out")] == ["a", "c"]
+    assert json.loads(ran.out)["complete"] is False
+
+
+def test_bundle_with_a_flipped_byte(run: Callable[..., Ran], clip: Path, bundle: Path, tmp_path: Path) -> None:
+    broken = Path(shutil.copytree(bundle, tmp_path / "broken"))
+    data = bytearray((broken / "model.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (broken / "model.onnx").write_bytes(data)
+    one_line(run(clip, "--model", broken), 1, "model.onnx does not match its checksum")
+    assert not (tmp_path / "out").exists()
+
+
+def test_output_that_cannot_be_written(run: Callable[..., Ran], clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    one_line(run(clip, "-o", tmp_path / "taken" / "out"), 1, "cannot write", "Not a directory")
+
+
+def test_full_disk(run: Callable[..., Ran], tmp_path: Path, write_video: Write, small_disk: Path) -> None:
+    clip = write_video(tmp_path / "a.mkv", size=(640, 480), stamps=range(60))
+    one_line(run(clip, "-o", small_disk / "out"), 1, "cannot write", "overlay.mp4", "No space left on device")
+    assert [p.name for p in (small_disk / "out").iterdir()] == ["frames.jsonl"], "what was finished stays"
+
+
+# What ends it from outside.
+
+
+def started(clip: Path, out: Path, bundle: Path) -> subprocess.Popen:
+    """A run that has written a part of its video."""
+    command = [sys.executable, "-c", COMMAND, str(clip), "-o", str(out), "--model", str(bundle)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not any(p.stat().st_size > 20_000 for p in out.glob("overlay.mp4.*.part")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return process
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory, write_video: Write) -> Path:
+    return write_video(tmp_path_factory.mktemp("long") / "long.mp4", size=(1280, 720), stamps=range(150))
+
+
+def test_kill_leaves_no_final_file(long_clip: Path, tmp_path: Path, bundle: Path) -> None:
+    process = started(long_clip, tmp_path / "out", bundle)
+    process.kill()
+    process.communicate()
+    assert {p.suffix for p in (tmp_path / "out").iterdir()} == {".part"}
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_publishes_the_frames_that_are_done(
+    long_clip: Path, tmp_path: Path, bundle: Path, signum: signal.Signals
+) -> None:
+    process = started(long_clip, tmp_path / "out", bundle)
+    os.kill(process.pid, signum)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    done = frames_in(tmp_path / "out" / "overlay.mp4")
+    assert 0 < done < 150
+    assert len(log(tmp_path / "out")) == done
+    assert not list((tmp_path / "out").glob("*.part"))
