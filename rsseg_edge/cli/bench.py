@@ -15,7 +15,7 @@ from rsseg_edge.cli import say
 if TYPE_CHECKING:
     from rsseg_edge.bench.run import Measured
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -12,7 +12,7 @@ import typer
 from rsseg_edge.cli import INTERRUPTED, say
 from rsseg_edge.cli import run as run_app
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
@@ -40,8 +40,8 @@ def run(
     --class-maps adds OUT/class_maps/INDEX.png for a video, OUT/NAME.classes.png for an image.
 
     A file appears under its name when it is whole. Ctrl-C (or SIGTERM) closes the files with the frames that are done;
-    a second one drops them.
-    Exit codes: 0 done, 1 something failed or could not be read, 2 the request cannot be met, 130 interrupted.
+    a second one drops them. Exit codes: 0 done, 1 something failed or could not be read, 2 the request cannot be met,
+    130 interrupted.
     """
     from rsseg_edge.cli.progress import FrameProgress
     from rsseg_edge.cli.summary import print_table, summary_json

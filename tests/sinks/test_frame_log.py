@@ -40,14 +40,22 @@ def test_only_the_counted_classes_are_written(tmp_path: Path) -> None:
 
 
 def test_an_error_in_the_block_publishes_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), FrameLog(tmp_path / "f.jsonl", (1,)) as log:
-        log.write(result(0, 0))
-        raise ZeroDivisionError
+    def failing() -> None:
+        with FrameLog(tmp_path / "f.jsonl", (1,)) as log:
+            log.write(result(0, 0))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        failing()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_full_disk_is_named(small_disk: Path) -> None:
-    with pytest.raises(RssegError, match=r"f\.jsonl: No space left"), FrameLog(small_disk / "f.jsonl", (0,)) as log:
-        for index in range(10_000):
-            log.write(result(index, index))
+    def write_much() -> None:
+        with FrameLog(small_disk / "f.jsonl", (0,)) as log:
+            for index in range(10_000):
+                log.write(result(index, index))
+
+    with pytest.raises(RssegError, match=r"f\.jsonl: No space left"):
+        write_much()
     assert list(small_disk.iterdir()) == []

@@ -36,9 +36,9 @@ def test_overlay_has_the_size_and_channel_order_of_the_image(tmp_path: Path) -> 
 
 def test_full_disk_keeps_the_images_that_were_finished(small_disk: Path) -> None:
     sink = OverlayImages(small_disk, Overlay(TABLE, (0, 1), 0.5))
+    many = (sink.write(result(str(index))) for index in range(100))
     with pytest.raises(RssegError, match=r"cannot write .*\.overlay\.png: No space left on device"):
-        for index in range(100):
-            sink.write(result(str(index)))
+        list(many)
     finished = sorted(small_disk.iterdir())
     assert len(finished) > 2
     for path in finished:

@@ -47,7 +47,7 @@ def test_video_is_told_by_what_it_is_not_by_its_name(tmp_path: Path, write_video
 
 @pytest.mark.parametrize("name", ["gone.mp4", "gone.png", "gone", "*.png"])
 def test_nothing_there_is_a_usage_error(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="gone|pattern"):
+    with pytest.raises(UsageError, match=r"gone|pattern"):
         choose(tmp_path / name)
 
 

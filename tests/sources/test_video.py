@@ -133,8 +133,7 @@ def test_cut_short_mp4_gives_its_frames_and_then_says_so(tmp_path: Path, write_v
     frames = source.frames()
     read_frames = []
     with pytest.raises(RssegError, match=r"cut short: it promises 100 frames"):
-        while True:
-            read_frames.append(next(frames))
+        read_frames.extend(frames)  # keeps what came before the error
     assert 20 < len(read_frames) < 100
 
 
@@ -147,7 +146,7 @@ def test_cut_short_mp4_says_nothing_of_what_was_not_asked_for(tmp_path: Path, wr
 def test_cut_short_transport_stream_is_said(tmp_path: Path, write_video: Write) -> None:
     path = write_video(tmp_path / "a.ts", stamps=range(60))
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10 // 188 * 188 + 77])
-    with pytest.raises(RssegError, match="cut short inside a packet; [23]. frames"):
+    with pytest.raises(RssegError, match=r"cut short inside a packet; [23]. frames"):
         read(path, told=[])
 
 
