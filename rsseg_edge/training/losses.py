@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -27,7 +28,7 @@ def segclip_loss(output: SegCLIPOutput, truth: Tensor, config: LossConfig) -> di
     """
     classes = output.predictions[0].class_logits.shape[-1] - 1
     targets = [_Target(image, classes) for image in truth]
-    masks_total = max(1, sum(len(t.classes) for t in targets))
+    masks_total = mean_over_processes(truth.new_tensor(sum(len(t.classes) for t in targets)).float()).clamp(min=1)
     terms = {name: truth.new_zeros((), dtype=torch.float32) for name in ("classification", "mask", "dice")}
     for prediction in output.predictions:
         points = torch.rand(len(targets), config.points, 2, device=truth.device)
@@ -52,19 +53,33 @@ def segclip_loss(output: SegCLIPOutput, truth: Tensor, config: LossConfig) -> di
     return terms
 
 
+def mean_over_processes(count: Tensor) -> Tensor:
+    """The mean of a count over the processes of a distributed run.
+
+    A sum divided by it, averaged over the processes as DDP does, is the loss of the global batch.
+    """
+    if dist.is_available() and dist.is_initialized():
+        dist.all_reduce(count)
+        return count / dist.get_world_size()
+    return count
+
+
 class _Target:
-    """True masks of one image: ``classes`` int64 [t] and their masks, sampled at points."""
+    """True masks of one image: ``classes`` int64 [t], their masks, and ``labelled`` [1, H, W], 0 where unlabelled."""
 
     def __init__(self, truth: Tensor, classes: int) -> None:
         present = torch.bincount(truth.flatten(), minlength=IGNORE + 1)[:classes] > 0
         self.classes = present.nonzero()[:, 0]
+        self.labelled = (truth != IGNORE).float()[None]
         self._masks = (truth == self.classes[:, None, None]).float()
-        self._valid = (truth != IGNORE).float()[None]
 
     def at(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Masks [t, P] and validity [P] at points [P, 2] in 0..1 (x, y)."""
-        sampled = sample(torch.cat((self._masks, self._valid)), points)
-        return sampled[:-1], (sampled[-1] > 0.5).float()
+        return sample(self._masks, points), nearest(self.labelled, points[None])[0]
+
+    def at_each(self, order: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Masks ``order`` [n] and their validity, each at points of its own [n, P, 2]: [n, P] each."""
+        return sample_each(self._masks[order], points), nearest(self.labelled, points)
 
 
 def sample(maps: Tensor, points: Tensor) -> Tensor:
@@ -73,15 +88,27 @@ def sample(maps: Tensor, points: Tensor) -> Tensor:
     return F.grid_sample(maps[None], grid, align_corners=False)[0, :, 0]
 
 
-def uncertain_points(logits: Tensor, count: int) -> Tensor:
-    """Points [n, count, 2] for the loss on masks [n, H, W]: 3/4 the most uncertain of 3 x count, the rest uniform.
+def sample_each(maps: Tensor, points: Tensor) -> Tensor:
+    """As :func:`sample`, each map at points of its own: [n, H, W] at [n, P, 2] gives [n, P]."""
+    return F.grid_sample(maps[:, None], (2 * points - 1)[:, None].to(maps.dtype), align_corners=False)[:, 0, 0]
 
-    PointRend's importance sampling, as Mask2Former uses it.
+
+def nearest(maps: Tensor, points: Tensor) -> Tensor:
+    """The value of the pixel that a point lies in: one map [1, H, W] at points [n, P, 2] gives [n, P]."""
+    # Not bilinear: outside of the image is zero, so that points by its edge would pass for unlabelled.
+    return F.grid_sample(maps[None], (2 * points - 1)[None], "nearest", "border", align_corners=False)[0, 0]
+
+
+def uncertain_points(logits: Tensor, labelled: Tensor, count: int) -> Tensor:
+    """Points [n, count, 2] for the loss on masks [n, h, w]: 3/4 the most uncertain of 3 x count, the rest uniform.
+
+    PointRend's importance sampling, as Mask2Former uses it, except that unlabelled points (``labelled`` [1, H, W] is
+    0) come last: they would count for nothing.
     """
     n = logits.shape[0]
     points = torch.rand(n, 3 * count, 2, device=logits.device)
-    values = F.grid_sample(logits[:, None], (2 * points - 1)[:, None].to(logits.dtype), align_corners=False)[:, 0, 0]
-    chosen = (-values.abs()).topk(3 * count // 4, dim=1).indices
+    certainty = sample_each(logits, points).abs().masked_fill(nearest(labelled, points) == 0, torch.inf)
+    chosen = (-certainty).topk(3 * count // 4, dim=1).indices
     important = points.gather(1, chosen[..., None].expand(-1, -1, 2))
     return torch.cat((important, torch.rand(n, count - important.shape[1], 2, device=logits.device)), 1)
 
@@ -95,7 +122,7 @@ def _pair_losses(
     prediction: Prediction,
     targets: list[_Target],
     pairs: list[tuple[Tensor, Tensor]],
-    masks_total: int,
+    masks_total: Tensor,
     config: LossConfig,
 ) -> dict[str, Tensor]:
     no_object = prediction.class_logits.shape[-1] - 1
@@ -114,7 +141,7 @@ def _pair_losses(
 
 
 def _guided_losses(
-    prediction: Prediction, targets: list[_Target], masks_total: int, config: LossConfig
+    prediction: Prediction, targets: list[_Target], masks_total: Tensor, config: LossConfig
 ) -> list[Tensor]:
     """Guidance query k stands for class k: no matching, and no loss where the image lacks its class."""
     logits = torch.cat([prediction.class_logits[b, t.classes] for b, t in enumerate(targets)]).float()
@@ -126,19 +153,18 @@ def _guided_losses(
 
 
 def _mask_losses(
-    masks: list[Tensor], targets: list[_Target], matched: list[Tensor], masks_total: int, config: LossConfig
+    masks: list[Tensor], targets: list[_Target], matched: list[Tensor], masks_total: Tensor, config: LossConfig
 ) -> tuple[Tensor, Tensor]:
     """Binary cross-entropy and dice of mask logits [t_b, h, w] against the matched true masks, at sampled points."""
     bce = dice = torch.zeros((), device=masks[0].device)
     for logits, target, order in zip(masks, targets, matched, strict=True):
         if not len(order):
+            bce = bce + logits.sum()  # of nothing: 0, but DDP waits for a gradient of every parameter
             continue
         with torch.no_grad():
-            points = uncertain_points(logits.float(), config.points)
-            both = torch.cat((target._masks[order][:, None], target._valid.expand(len(order), 1, -1, -1)), 1)
-            sampled = F.grid_sample(both, (2 * points - 1)[:, None], align_corners=False)[:, :, 0]
-            true, valid = sampled[:, 0], (sampled[:, 1] > 0.5).float()
-        x = F.grid_sample(logits.float()[:, None], (2 * points - 1)[:, None], align_corners=False)[:, 0, 0]
+            points = uncertain_points(logits.float(), target.labelled, config.points)
+            true, valid = target.at_each(order, points)
+        x = sample_each(logits.float(), points)
         count = valid.sum(1).clamp(min=1)
         bce = bce + ((F.binary_cross_entropy_with_logits(x, true, reduction="none") * valid).sum(1) / count).sum()
         p, t = x.sigmoid() * valid, true * valid
@@ -150,4 +176,4 @@ def semantic_loss(prediction: Prediction, truth: Tensor) -> Tensor:
     """Cross-entropy of the class scores that inference takes the argmax of, at the size of the labels."""
     shares = upsample(class_shares(prediction), (truth.shape[1], truth.shape[2]))
     loss = F.nll_loss(shares.float().clamp(min=1e-6).log(), truth, ignore_index=IGNORE, reduction="sum")
-    return loss / (truth != IGNORE).sum().clamp(min=1)
+    return loss / mean_over_processes((truth != IGNORE).sum().float()).clamp(min=1)
