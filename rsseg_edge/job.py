@@ -131,13 +131,15 @@ def _sinks(
         target = out / "overlay.mp4"
         if target.exists() and target.samefile(where):
             raise UsageError(f"{target} is the input itself; give another folder with -o")
-        sinks = [OverlayVideo(target, source.video, overlay, threads=threads, report=report)]
+        sinks = [
+            OverlayVideo(target, source.video, overlay.on_video(source.video).draw, threads=threads, report=report)
+        ]
         if request.class_maps:
             sinks.append(ClassMaps(lambda frame: out / "class_maps" / f"{frame.index:06d}.png", sync=False))
     else:
         if where.is_dir() and out.is_dir() and out.samefile(where):
             raise UsageError(f"{out} is the input folder: the next run would take the results for input; use -o")
-        sinks = [OverlayImages(out, overlay)]
+        sinks = [OverlayImages(out, overlay.draw)]
         if request.class_maps:
             sinks.append(ClassMaps(lambda frame: out / f"{frame.name}.classes.png"))
     return [*sinks, FrameLog(out / "frames.jsonl", counted)]

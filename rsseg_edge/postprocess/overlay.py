@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rsseg_edge.postprocess.color import rgb_to_ycbcr
 from rsseg_edge.postprocess.legend import render_legend
-from rsseg_edge.types import ClassTable, UInt8Array
+from rsseg_edge.types import ClassTable, Planes, UInt8Array, VideoFormat
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,12 @@ class Overlay:
     def legend(self, height: int, width: int) -> UInt8Array:
         """uint8 [h, w, 3] RGB: the legend of a picture of a given size."""
         return render_legend(self.table, self.drawn, height, width)
+
+    def on_video(self, video: VideoFormat) -> PlanesOverlay:
+        """The same overlay for the planes of a video."""
+        colors = rgb_to_ycbcr(self.table.palette(), video.color)
+        legend = rgb_to_ycbcr(self.legend(video.height, video.width), video.color)
+        return PlanesOverlay(self.blender(colors), (legend[..., 0], legend[::2, ::2, 1], legend[::2, ::2, 2]))
 
     def blender(self, colors: UInt8Array) -> Blender:
         """What draws in a given colour space.
@@ -93,6 +100,33 @@ class Blender:
         blended = cv2.addWeighted(plane, 1 - self.alpha, colors, self.alpha, 0, dst=colors)
         np.copyto(out, plane)
         return _written(cv2.copyTo(blended, cv2.LUT(class_map, self.drawn), out), out)
+
+
+@dataclass(frozen=True, eq=False)
+class PlanesOverlay:
+    """Draws on the Y, Cb and Cr planes of a video's frames.
+
+    Attributes:
+        blender: with the classes' colours in the video's colour space.
+        legend: its planes, likewise.
+    """
+
+    blender: Blender
+    legend: Planes
+
+    def draw(self, planes: Planes, class_map: UInt8Array, out: Planes) -> None:
+        """Draw one frame.
+
+        Args:
+            planes: of the frame, see :class:`rsseg_edge.types.Frame`.
+            class_map: uint8 [H, W].
+            out: take the result; of the same sizes.
+        """
+        half = np.ascontiguousarray(class_map[::2, ::2])
+        for channel, (plane, classes) in enumerate(zip(planes, (class_map, half, half), strict=True)):
+            self.blender.blend(plane, classes, channel, out[channel])
+            legend = self.legend[channel]
+            out[channel][: legend.shape[0], : legend.shape[1]] = legend
 
 
 def _written(result: UInt8Array, out: UInt8Array) -> UInt8Array:

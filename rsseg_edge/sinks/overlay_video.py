@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rsseg_edge.postprocess.color import rgb_to_ycbcr
-from rsseg_edge.postprocess.overlay import Overlay
 from rsseg_edge.sinks.audio import AudioCopy
 from rsseg_edge.sinks.base import Sink
 from rsseg_edge.sinks.part_file import PartFile, named_errors
@@ -26,17 +25,24 @@ class OverlayVideo(Sink):
     Args:
         path: the file.
         video: what the input is like.
-        overlay: what is drawn.
+        draw: draws a class map, uint8 [H, W], over the planes given first into those given last.
         threads: cores that the encoder may use.
         report: told about audio that an MP4 cannot hold.
         crf: constant rate factor of x264: 18 is nearly lossless to the eye, 23 its default, 28 small.
     """
 
     def __init__(
-        self, path: Path, video: VideoFormat, overlay: Overlay, *, threads: int, report: Report, crf: int = 23
+        self,
+        path: Path,
+        video: VideoFormat,
+        draw: Callable[[Planes, UInt8Array, Planes], None],
+        *,
+        threads: int,
+        report: Report,
+        crf: int = 23,
     ) -> None:
         self.path = path
-        self._video, self._overlay, self._threads, self._crf, self._report = video, overlay, threads, crf, report
+        self._video, self._draw, self._threads, self._crf, self._report = video, draw, threads, crf, report
         self._part: PartFile | None = None
 
     def open(self) -> None:
@@ -69,14 +75,10 @@ class OverlayVideo(Sink):
         # One picture for all frames: x264 copies its input before encode() returns.
         self._picture = av.VideoFrame(codec.width, codec.height, "yuv420p")
         self._picture.time_base = video.time_base
-        self._canvas = tuple(
+        self._canvas = [
             np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
             for plane in self._picture.planes
-        )
-        palette = rgb_to_ycbcr(self._overlay.table.palette(), video.color)
-        self._blender = self._overlay.blender(palette)
-        legend = rgb_to_ycbcr(self._overlay.legend(video.height, video.width), video.color)
-        self._legend = (legend[..., 0], legend[::2, ::2, 1], legend[::2, ::2, 2])
+        ]
         self._end: float | None = None  # of the last frame, seconds
 
     def write(self, result: Result) -> None:
@@ -89,7 +91,10 @@ class OverlayVideo(Sink):
         assert frame.planes is not None, "an overlay video takes the frames of a video"
         assert frame.pts is not None
         assert frame.time is not None
-        self._draw(frame.planes, result.segmentation.class_map)
+        y, cb, cr = (c[: p.shape[0], : p.shape[1]] for c, p in zip(self._canvas, frame.planes, strict=True))
+        self._draw(frame.planes, result.segmentation.class_map, (y, cb, cr))
+        self._canvas[0][y.shape[0] :] = self._canvas[0][y.shape[0] - 1]
+        self._canvas[0][:, y.shape[1] :] = self._canvas[0][:, y.shape[1] - 1 : y.shape[1]]
         self._picture.pts = frame.pts
         self._picture.duration = frame.duration or 0
         self._picture.pict_type = 0  # the encoder chooses
@@ -121,14 +126,3 @@ class OverlayVideo(Sink):
         """Drop the video."""
         if self._part is not None:
             self._part.discard()
-
-    def _draw(self, planes: Planes, class_map: UInt8Array) -> None:
-        maps = (class_map, *[np.ascontiguousarray(class_map[::2, ::2])] * 2)
-        for channel, (plane, classes, canvas, legend) in enumerate(
-            zip(planes, maps, self._canvas, self._legend, strict=True)
-        ):
-            height, width = plane.shape
-            self._blender.blend(plane, classes, channel, canvas[:height, :width])
-            canvas[height:, :width] = canvas[height - 1, :width]
-            canvas[:, width:] = canvas[:, width - 1 : width]
-            canvas[: legend.shape[0], : legend.shape[1]] = legend

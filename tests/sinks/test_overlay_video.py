@@ -29,13 +29,19 @@ def overlay_of(
 ) -> Path:
     """The overlay video of a source whose left half is class 0 and whose right half is class 1."""
     video = VideoFile(source, selection or Selection(), threads=1, report=pytest.fail)
-    with OverlayVideo(target, video.video, Overlay(TABLE, drawn, alpha), threads=1, report=pytest.fail) as sink:
+    with OverlayVideo(
+        target, video.video, Overlay(TABLE, drawn, alpha).on_video(video.video).draw, threads=1, report=pytest.fail
+    ) as sink:
         for frame in list(video.frames())[:limit]:
             class_map = np.zeros(frame.image.shape[:2], np.uint8)
             class_map[:, class_map.shape[1] // 2 :] = 1
             segmentation = Segmentation(class_map, class_map, TABLE)
             sink.write(Result(frame, segmentation, segmentation.pixel_counts()))
     return target
+
+
+def draw_on(video: VideoFile) -> Callable[..., None]:
+    return Overlay(TABLE, (0, 1), 0.5).on_video(video.video).draw
 
 
 def packets(path: Path) -> list[tuple[Fraction, bytes]]:
@@ -111,7 +117,7 @@ def test_audio_that_mp4_does_not_hold_is_left_out_and_said(tmp_path: Path, write
     source = write_video(tmp_path / "a.mkv", stamps=range(10), audio="wavpack")
     video = VideoFile(source, Selection(), threads=1, report=pytest.fail)
     told: list[str] = []
-    with OverlayVideo(tmp_path / "o.mp4", video.video, Overlay(TABLE, (0, 1), 0.5), threads=1, report=told.append):
+    with OverlayVideo(tmp_path / "o.mp4", video.video, draw_on(video), threads=1, report=told.append):
         pass
     assert len(told) == 1
     assert "wavpack" in told[0]
@@ -154,8 +160,8 @@ def test_one_picture_serves_all_frames(tmp_path: Path, write_video: Write) -> No
 
 
 def test_nothing_appears_before_close_and_nothing_without_a_frame(tmp_path: Path, write_video: Write) -> None:
-    video = VideoFile(write_video(tmp_path / "a.mp4"), Selection(), threads=1, report=pytest.fail).video
-    sink = OverlayVideo(tmp_path / "out" / "o.mp4", video, Overlay(TABLE, (0, 1), 0.5), threads=1, report=pytest.fail)
+    video = VideoFile(write_video(tmp_path / "a.mp4"), Selection(), threads=1, report=pytest.fail)
+    sink = OverlayVideo(tmp_path / "out" / "o.mp4", video.video, draw_on(video), threads=1, report=pytest.fail)
     sink.open()
     assert not (tmp_path / "out" / "o.mp4").exists()
     sink.close()
@@ -172,7 +178,7 @@ def test_full_disk_is_named_and_leaves_nothing(tmp_path: Path, write_video: Writ
 def test_full_disk_met_while_closing_is_named_too(tmp_path: Path, write_video: Write, small_disk: Path) -> None:
     source = write_video(tmp_path / "a.mp4", size=(320, 240))
     video = VideoFile(source, Selection(), threads=1, report=pytest.fail)
-    sink = OverlayVideo(small_disk / "o.mp4", video.video, Overlay(TABLE, (0, 1), 0.5), threads=1, report=pytest.fail)
+    sink = OverlayVideo(small_disk / "o.mp4", video.video, draw_on(video), threads=1, report=pytest.fail)
     sink.open()
     for frame in video.frames():
         class_map = np.zeros(frame.image.shape[:2], np.uint8)
