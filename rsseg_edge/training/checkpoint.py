@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,9 @@ def load_state(path: Path) -> dict[str, Any]:
         RssegError: the file is damaged, or holds more than tensors and plain values.
     """
     try:
+        with zipfile.ZipFile(path) as archive:  # torch.load compares no checksums
+            if damaged := archive.testzip():
+                raise zipfile.BadZipFile(damaged)
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises pickle, zip and runtime errors alike
         raise RssegError(

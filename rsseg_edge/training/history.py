@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from rsseg_edge.errors import RssegError
 from rsseg_edge.training.checkpoint import write_atomically
 
 COLUMNS = ("step", "loss", "lr", "seconds", "miou")
@@ -23,7 +24,11 @@ class History:
         write_atomically(self._path, self._write_all)
 
     def add(self, step: int, loss: float, lr: float, seconds: float, miou: float | None = None) -> None:
-        """Append one row: the step's loss, learning rate and duration; ``miou`` (0..1) where it was validated."""
+        """Append one row: the step's loss, learning rate and duration; ``miou`` (0..1) where it was validated.
+
+        Raises:
+            RssegError: the disk is full or the folder not writable.
+        """
         self.rows.append(
             {
                 "step": step,
@@ -33,8 +38,11 @@ class History:
                 "miou": "" if miou is None else f"{miou:.5f}",
             }
         )
-        with open(self._path, "a", newline="") as file:
-            csv.DictWriter(file, COLUMNS).writerow(self.rows[-1])
+        try:
+            with open(self._path, "a", newline="") as file:
+                csv.DictWriter(file, COLUMNS).writerow(self.rows[-1])
+        except OSError as error:
+            raise RssegError(f"cannot write {self._path}: {error.strerror}") from None
 
     def draw(self) -> None:
         """Write ``curves.png``: the loss, smoothed over 25 steps, and the validation mIoU."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from rsseg_edge.datasets.sample import SegmentationDataset
-from rsseg_edge.errors import UsageError
+from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.training.checkpoint import LAST, MODEL, TrainedModel, load_state, save_model, save_state
 from rsseg_edge.training.crops import CropSource
 from rsseg_edge.training.history import History
@@ -69,19 +69,28 @@ def train(
         progress: told the step, its loss, and the mIoU where it was validated.
 
     Raises:
-        UsageError: the checkpoint in the folder belongs to another recipe, model or seed.
-        RssegError: a file cannot be read or written.
+        UsageError: the checkpoint in the folder belongs to another run.
+        RssegError: the loss is no longer finite, or a file cannot be read or written.
     """
     recipe = run.recipe
     if recipe.batch % fabric.world_size:
         raise UsageError(f"a batch of {recipe.batch} cannot be shared by {fabric.world_size} processes")
+    if fabric.world_size > 1 and fabric.device.type == "cuda":  # on a CPU each process keeps its own statistics
+        task = synchronised(task)
     task = task.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = AveragedModel(task, avg_fn=_moving_average(recipe.ema), use_buffers=True)
     model, optimizer = fabric.setup(task, torch.optim.AdamW(_groups(task, recipe), lr=recipe.lr))
     average.to(fabric.device)
-    identity = {"model": run.model, "recipe": recipe.model_dump_json(), "seed": run.seed}
+    scaler = getattr(fabric.strategy.precision, "scaler", None)  # of 16-mixed alone
+    parts = {"task": task, "optimizer": optimizer, "average": average} | ({"scaler": scaler} if scaler else {})
+    identity = {
+        "model": run.model,
+        "recipe": recipe.model_dump_json(),
+        "seed": run.seed,
+        "data": [run.record.get("data"), *data[0][0].classes.names],
+    }
     last = run.folder / LAST
-    start = _restore(last, identity, task, optimizer, average) if resume and last.is_file() else 0
+    start = _restore(last, identity, parts) if resume and last.is_file() else 0
     history = History(run.folder, start) if fabric.is_global_zero else None
     crops = CropSource(data, recipe.crop, run.seed)
     batches = crops.batches(recipe.batch, start, recipe.steps, fabric.global_rank, fabric.world_size)
@@ -95,12 +104,11 @@ def train(
         loss: Tensor = torch.stack(list(terms.values())).sum()
         optimizer.zero_grad(set_to_none=True)
         fabric.backward(loss)
-        fabric.clip_gradients(model, optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
+        norm = fabric.clip_gradients(model, optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
         optimizer.step()
         average.update_parameters(task)
         mean_loss = float(fabric.all_reduce(loss.detach(), reduce_op="mean"))
-        if not math.isfinite(mean_loss):
-            raise UsageError(f"the loss became {mean_loss} at step {step}: lower the learning rate (--lr)")
+        _check_finite(step, mean_loss, None if scaler else norm)
         seconds = time.perf_counter() - began
         done = step == recipe.steps
         miou = None
@@ -108,14 +116,14 @@ def train(
             if done or step % recipe.validate_every == 0:
                 miou = validate(average.module.eval())
             history.add(step, mean_loss, lr, seconds, miou)
-            if done or miou is not None or step % recipe.checkpoint_every == 0:
-                state = {"identity": identity, "step": step, "task": task.state_dict()}
-                state |= {"optimizer": optimizer.state_dict(), "average": average.state_dict()}
-                save_state(last, state)
             if miou is not None:
                 trained = TrainedModel(run.model, data[0][0].classes, run.record | {"steps": step, "miou": miou})
                 save_model(run.folder / MODEL, average.module, trained)
                 history.draw()
+            # Last: a run that is killed between the two files does this step again, and writes both.
+            if done or miou is not None or step % recipe.checkpoint_every == 0:
+                state = {name: part.state_dict() for name, part in parts.items()}
+                save_state(last, {"identity": identity, "step": step, **state})
             progress(step, mean_loss, miou)
         fabric.barrier()
     averaged: SemanticTask = average.module.eval()
@@ -160,16 +168,37 @@ def _mix(seed: int, step: int, rank: int) -> int:
     return (seed * 1_000_003 + step) * 1_009 + rank
 
 
-def _restore(
-    path: Path, identity: dict[str, Any], task: SemanticTask, optimizer: torch.optim.Optimizer, average: AveragedModel
-) -> int:
+def _check_finite(step: int, loss: float, gradient_norm: Tensor | None) -> None:
+    # Before anything is saved: weights that are not numbers must not replace a checkpoint that is sound. A gradient
+    # scaler (no norm given) skips such steps by itself.
+    for name, value in (("loss", loss), ("gradient", 0.0 if gradient_norm is None else float(gradient_norm))):
+        if not math.isfinite(value):
+            raise RssegError(f"the {name} became {value} at step {step}: lower the learning rate (--lr)")
+
+
+def synchronised(task: SemanticTask) -> SemanticTask:
+    """The task with batch statistics over all processes, so that a global batch is one batch. Frozen ones stay."""
+    from timm.layers import convert_sync_batchnorm  # unlike torch's, it keeps the activations inside timm's norms
+
+    converted: SemanticTask = convert_sync_batchnorm(task)
+    return converted
+
+
+def _restore(path: Path, identity: dict[str, Any], parts: dict[str, Any]) -> int:
+    """Load the parts' states and return the step that they are of."""
     state = load_state(path)
-    if state.get("identity") != identity:
-        raise UsageError(
-            f"{path} belongs to another run (model, recipe or seed differ): choose another folder with -o, "
-            f"or begin anew with --restart"
-        )
-    task.load_state_dict(state["task"])
-    optimizer.load_state_dict(state["optimizer"])
-    average.load_state_dict(state["average"])
-    return int(state["step"])
+    try:
+        # What an older checkpoint does not say is not held against it.
+        differ = [name for name, value in identity.items() if state["identity"].get(name, value) != value]
+        if differ:
+            raise UsageError(
+                f"{path} belongs to another run ({' and '.join(differ)} differ): choose another folder with -o, "
+                f"or begin anew with --restart"
+            )
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        return int(state["step"])
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        raise RssegError(
+            f"checkpoint {path} does not hold a run of this model ({type(error).__name__}); begin anew with --restart"
+        ) from None

@@ -29,24 +29,26 @@ class Backbone(nn.Module):
         self.channels: list[int] = list(self.net.feature_info.channels())
         if pretrained and config.weights:
             _load_in_order(self.net, weights_file(config.weights))
-        self._frozen = _before_stride_8(self.net) if config.freeze_to_stride_4 else []
-        for module in self._frozen:
+        self._freeze = config.freeze_to_stride_4
+        for module in self._frozen():
             module.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Backbone:
         super().train(mode)
-        for module in self._frozen:
+        for module in self._frozen():
             module.eval()  # their batch statistics stay, too
         return self
+
+    def _frozen(self) -> list[nn.Module]:
+        """The modules of an EfficientNet up to its feature at stride 4, if they are to stay as they were trained."""
+        if not self._freeze:
+            return []
+        stages = self.net.feature_info[1]["stage"]  # type: ignore[index,operator]
+        return [self.net.conv_stem, self.net.bn1, *list(self.net.blocks)[:stages]]  # type: ignore[arg-type,list-item]
 
     def forward(self, image: Tensor) -> list[Tensor]:
         features: list[Tensor] = self.net(image)
         return features
-
-
-def _before_stride_8(net: nn.Module) -> list[nn.Module]:
-    """The modules of an EfficientNet up to its feature at stride 4."""
-    return [net.conv_stem, net.bn1, *list(net.blocks)[: net.feature_info[1]["stage"]]]  # type: ignore[arg-type,index,operator]
 
 
 def weights_file(source: str) -> Path:
