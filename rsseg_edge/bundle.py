@@ -41,7 +41,7 @@ class InputSpec(_Strict):
     width: int | None = Field(default=None, ge=32)
     multiple_of: int = Field(default=32, ge=1)
     image_long_side: int = Field(default=2048, ge=32)
-    video_long_side: int = Field(default=512, ge=32)
+    video_long_side: int = Field(default=448, ge=32)
 
 
 class Precision(_Strict):
@@ -144,7 +144,8 @@ class Bundle:
             ) from None
         if hashlib.sha256(data).hexdigest() != digest:
             raise RssegError(
-                f"bundle {self.manifest.name}: {name} does not match its checksum; copy it anew or run rsseg-export again"
+                f"bundle {self.manifest.name}: {name} does not match its checksum; "
+                f"copy it anew or run rsseg-export again"
             )
         return data
 

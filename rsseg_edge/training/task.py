@@ -9,11 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rsseg_edge.errors import UsageError
+from rsseg_edge.models.decide import decide
 from rsseg_edge.models.fpn import PlainFPN
 from rsseg_edge.models.segclip.config import load_config
 from rsseg_edge.models.segclip.network import SegCLIP, class_shares, upsample
 from rsseg_edge.models.segclip.text_encoder import encode_classes
-from rsseg_edge.training.losses import IGNORE, segclip_loss
+from rsseg_edge.training.losses import IGNORE, mean_over_processes, segclip_loss
 from rsseg_edge.types import ClassTable
 
 
@@ -55,7 +56,8 @@ class FPNTask(SemanticTask):
         self.network: PlainFPN = network
 
     def forward(self, image: Tensor, truth: Tensor) -> dict[str, Tensor]:
-        return {"semantic": F.cross_entropy(self._logits(image), truth, ignore_index=IGNORE)}
+        loss = F.cross_entropy(self._logits(image), truth, ignore_index=IGNORE, reduction="sum")
+        return {"semantic": loss / mean_over_processes((truth != IGNORE).sum().float()).clamp(min=1)}
 
     def scores(self, image: Tensor) -> Tensor:
         return self._logits(image).softmax(1)
@@ -107,6 +109,4 @@ def build_task(model: str, classes: ClassTable, text: Tensor | None = None) -> S
 @torch.no_grad()
 def predict(task: SemanticTask, image: Tensor) -> tuple[Tensor, Tensor]:
     """Class map and confidence of a uint8 image [B, H, W, 3]: uint8 [B, H, W] each."""
-    scores = task.scores(image.permute(0, 3, 1, 2).float())
-    best, classes = scores.max(1)
-    return classes.to(torch.uint8), (best.clamp(0, 1) * 255).round().to(torch.uint8)
+    return decide(task.scores(image.permute(0, 3, 1, 2).float()))

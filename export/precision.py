@@ -1,0 +1,66 @@
+"""FP16 as Cast nodes in the graph, what overflows left in FP32: TensorRT 11 knows only strongly typed networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
+
+FP16_MAX = 65504.0
+HEADROOM = 4.0
+"""A value within this factor of the largest half on the measured images may exceed it on others."""
+
+# Sizes of a Resize are shape arithmetic, and coordinates of positions are wrong by whole pixels in half precision.
+_SHAPE_OPERATORS = ["Resize", "Range", "Shape"]
+
+
+def measure_ranges(model: onnx.ModelProto, images: Iterable[npt.NDArray[np.uint8]]) -> dict[str, float]:
+    """Greatest absolute value of every float tensor of a graph over images uint8 [1, H, W, 3].
+
+    Keys are tensor names; a value that was not finite is infinity.
+    """
+    inferred = onnx.shape_inference.infer_shapes(model)
+    float_names = [v.name for v in inferred.graph.value_info if v.type.tensor_type.elem_type == onnx.TensorProto.FLOAT]
+    exposed = onnx.ModelProto()
+    exposed.CopyFrom(model)
+    known = {o.name for o in exposed.graph.output}
+    for name in float_names:
+        if name not in known:
+            exposed.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    engine = OnnxRuntimeEngine(exposed.SerializeToString(), name="range measurement")
+    greatest = dict.fromkeys(float_names, 0.0)
+    for image in images:
+        for name, value in engine.infer({"image": image}, float_names).items():
+            if value.size:
+                top = float(np.abs(value).max())
+                greatest[name] = max(greatest[name], top if np.isfinite(top) else float("inf"))
+    return greatest
+
+
+def nodes_to_keep(model: onnx.ModelProto, ranges: dict[str, float]) -> list[str]:
+    """Names of the nodes that read or write a tensor, or hold a constant, too large for a half."""
+    limit = FP16_MAX / HEADROOM
+    large = {name for name, top in ranges.items() if top > limit}
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT:
+            value = onnx.numpy_helper.to_array(tensor)
+            # -1e9 stands for "masked" before a softmax; the converter's clamp to a half's range masks as well.
+            if value.size > 1 and np.abs(value).max() > limit:
+                large.add(tensor.name)
+    return [node.name for node in model.graph.node if large & {*node.input, *node.output}]
+
+
+def to_fp16(model: onnx.ModelProto, keep: Sequence[str]) -> onnx.ModelProto:
+    """Half precision but for the nodes named in ``keep``; inputs and outputs keep their types."""
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    return convert_float_to_float16(
+        onnx.shape_inference.infer_shapes(model),
+        keep_io_types=True,
+        op_block_list=_SHAPE_OPERATORS,
+        node_block_list=list(keep),
+    )
