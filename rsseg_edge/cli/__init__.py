@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130  # 128 + SIGINT, as a shell counts
 
 
-def run(app: typer.Typer) -> NoReturn:
+def run_app(app: typer.Typer) -> NoReturn:
     """Run a typer app and exit: 0 done, 1 it failed, 2 the request cannot be met, 130 interrupted.
 
     A user's mistake or a broken file is one line on stderr; only a defect of ours shows a traceback.

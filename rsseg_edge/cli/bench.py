@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsseg_edge.cli import run as run_app
-from rsseg_edge.cli import say
+from rsseg_edge.cli import run_app, say
 
 if TYPE_CHECKING:
     from rsseg_edge.bench.run import Measured

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rsseg_edge.cli import run
+from rsseg_edge.cli import run_app
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -106,7 +106,7 @@ class _Bar:
 
 def main() -> None:
     """Entry point of ``rsseg-eval``."""
-    run(app)
+    run_app(app)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from rsseg_edge.cli import INTERRUPTED, say
-from rsseg_edge.cli import run as run_app
+from rsseg_edge.cli import INTERRUPTED, run_app, say
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rsseg_edge.cli import run
+from rsseg_edge.cli import run_app
 
 app = typer.Typer(add_completion=False)
 
@@ -60,4 +60,4 @@ def train(
 
 def main() -> None:
     """Entry point of ``rsseg-train``."""
-    run(app)
+    run_app(app)
