@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsseg_edge.cli import run, say
+from rsseg_edge.cli import run_app, say
 from rsseg_edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
 
 def main() -> None:
     """Entry point of ``rsseg-export``."""
-    run(app)
+    run_app(app)
 
 
 if __name__ == "__main__":
