@@ -15,7 +15,7 @@ from rsseg_edge.errors import UsageError
 if TYPE_CHECKING:
     from rsseg_edge.bundle import Score
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 class PrecisionName(str, Enum):

@@ -9,7 +9,7 @@ import typer
 
 from rsseg_edge.cli import run_app
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -1,0 +1,159 @@
+"""From a checkpoint to a bundle that the segmenter runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+torch = pytest.importorskip("torch", reason="export is the lab side: it needs torch")
+
+import rsseg_edge  # noqa: E402
+from rsseg_edge.bundle import open_bundle  # noqa: E402
+from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine  # noqa: E402
+from rsseg_edge.errors import RssegError, UsageError  # noqa: E402
+from rsseg_edge.export import build, parity, precision  # noqa: E402
+from rsseg_edge.export.build import Request, export  # noqa: E402
+from rsseg_edge.export.graph import DeployedSegCLIP  # noqa: E402
+from rsseg_edge.training.predict import load_checkpoint_segmenter  # noqa: E402
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+def image(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Smooth colours, as an aerial image has them."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (height // 16 + 2, width // 16 + 2, 3), dtype=np.uint8)
+    return np.kron(coarse, np.ones((16, 16, 1), np.uint8))[:height, :width]
+
+
+def test_bundle_and_checkpoint_give_the_same_classes_at_any_size(bundle: Path, checkpoint: Path) -> None:
+    exported, trained = rsseg_edge.load(bundle), load_checkpoint_segmenter(checkpoint)
+    for size in ((33, 97), (128, 160), (250, 181)):
+        a, b = exported(image(*size)), trained(image(*size))
+        assert a.class_map.shape == size
+        assert np.mean(a.class_map == b.class_map) > 0.999
+        assert np.abs(a.confidence.astype(int) - b.confidence).max() <= 1
+
+
+def test_graph_gives_class_map_confidence_and_logits_that_belong_together(bundle: Path, task) -> None:
+    engine = OnnxRuntimeEngine(open_bundle(bundle).read("model.onnx"))
+    given = image(96, 160)[None]
+    found = engine.infer({"image": given})
+    assert found["class_map"].dtype == found["confidence"].dtype == np.uint8
+    assert found["logits"].shape == (1, 3, 24, 40)
+    np.testing.assert_allclose(np.exp(found["logits"]).sum(1), 1, atol=1e-4)
+    with torch.inference_mode():
+        expected = DeployedSegCLIP(task.network)(torch.from_numpy(given))
+    np.testing.assert_allclose(found["logits"], expected[2].numpy(), atol=1e-4)
+
+
+def test_manifest_tells_classes_parity_and_versions(bundle: Path) -> None:
+    manifest = open_bundle(bundle).manifest
+    assert [c.name for c in manifest.classes] == ["roof", "soil", "water"]
+    assert manifest.name == "three"
+    assert manifest.parity is not None
+    assert manifest.parity.agreement >= 0.999
+    assert {"torch", "onnx", "onnxruntime"} <= set(manifest.made_with)
+
+
+def test_graph_names_no_path_and_holds_no_text_encoder(bundle: Path) -> None:
+    data = open_bundle(bundle).read("model.onnx")
+    assert b"site-packages" not in data
+    assert b".py" not in data
+    names = [i.name for i in onnx.load_from_string(data).graph.initializer]
+    assert not any(name.endswith(".text") for name in names)
+
+
+def test_fp16_halves_the_file_and_keeps_the_classes(checkpoint: Path, bundle: Path, tmp_path: Path) -> None:
+    manifest = export(Request("segclip-tiny", "fp16", checkpoint, size=(96, 160)), tmp_path / "half", quiet)
+    assert manifest.parity is not None
+    assert manifest.parity.agreement >= 0.995
+    assert manifest.precision.name == "fp16"
+    assert (manifest.input.height, manifest.input.width) == (96, 160)
+    half, full = ((p / "model.onnx").stat().st_size for p in (tmp_path / "half", bundle))
+    assert half < 0.6 * full
+    a, b = rsseg_edge.load(tmp_path / "half")(image(90, 130)), rsseg_edge.load(bundle)(image(90, 130))
+    assert np.mean(a.class_map == b.class_map) > 0.97  # a fixed canvas pads more than a free one
+
+
+def test_fixed_size_bundle_takes_any_image(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "_images", lambda request, spec: build.Images("one", [image(64, 96)[None]]))
+    export(Request("segclip-tiny", "fp32", checkpoint, size=(64, 96)), tmp_path / "fixed", quiet)
+    segmenter = rsseg_edge.load(tmp_path / "fixed")
+    for size in ((64, 96), (200, 100), (31, 333)):
+        assert segmenter(image(*size)).class_map.shape == size
+
+
+def test_gate_refuses_a_graph_that_disagrees_and_writes_nothing(
+    checkpoint: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = onnx.load_from_string(open_bundle(bundle).read("model.onnx"))
+    for tensor in graph.graph.initializer:  # a wrong export: one convolution's weights are scrambled
+        if tensor.name.endswith("pixel_decoder.embed.weight"):
+            value = onnx.numpy_helper.to_array(tensor)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(value[::-1].copy(), tensor.name))
+    monkeypatch.setattr("rsseg_edge.export.graph.to_onnx", lambda network, size: graph)
+    with pytest.raises(RssegError, match="parity gate"):
+        export(Request("segclip-tiny", "fp32", checkpoint), tmp_path / "wrong", quiet)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_without_weights_says_how_to_get_them(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="rsseg-train segclip"):
+        export(Request("segclip", "fp32"), tmp_path / "x", quiet)
+
+
+def test_a_checkpoint_of_another_model_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="segclip-tiny"):
+        export(Request("segclip", "fp32", checkpoint), tmp_path / "x", quiet)
+
+
+def test_a_folder_with_other_files_is_never_replaced(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("ten years of work")
+    with pytest.raises(UsageError, match="other files"):
+        export(Request("segclip-tiny", "fp32", checkpoint), tmp_path, quiet)
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_logits_that_are_not_finite_are_refused() -> None:
+    classes, logits = np.zeros((1, 4, 4), np.uint8), np.zeros((1, 2, 1, 1), np.float32)
+    images = parity.Images("one", [np.zeros((1, 4, 4, 3), np.uint8)])
+    with pytest.raises(RssegError, match="not finite"):
+        parity.check_parity(
+            lambda i: (classes, logits), lambda i: (classes, logits * np.nan), images, "fp32", reference="a", runtime="b"
+        )
+
+
+def test_what_overflows_a_half_is_found_and_kept() -> None:
+    """x -> 3000 x -> divided by 3000: the product overflows a half for images brighter than 5."""
+    helper, numpy_helper = onnx.helper, onnx.numpy_helper
+    nodes = [
+        helper.make_node("Cast", ["image"], ["x"], name="cast", to=onnx.TensorProto.FLOAT),
+        helper.make_node("Mul", ["x", "big"], ["large"], name="grow"),
+        helper.make_node("Div", ["large", "big"], ["back"], name="shrink"),
+        helper.make_node("Sqrt", ["back"], ["logits"], name="root"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "overflow",
+        [helper.make_tensor_value_info("image", onnx.TensorProto.UINT8, [1, 4, 4, 3])],
+        [helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, [1, 4, 4, 3])],
+        [numpy_helper.from_array(np.float32([3000.0]), "big")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    bright = np.full((1, 4, 4, 3), 200, np.uint8)
+    ranges = precision.measure_ranges(model, [bright])
+    assert ranges["large"] == 600_000
+    keep = precision.nodes_to_keep(model, ranges)
+    assert keep == ["grow", "shrink"]
+    for kept, finite in ((keep, True), ([], False)):
+        engine = OnnxRuntimeEngine(precision.to_fp16(model, kept).SerializeToString())
+        found = engine.infer({"image": bright})["logits"]
+        assert np.isfinite(found).all() == finite
+        if finite:
+            np.testing.assert_allclose(found, np.sqrt(200), rtol=1e-3)
