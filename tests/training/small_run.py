@@ -38,7 +38,7 @@ def small_segclip() -> SegCLIPTask:
     config = config.model_copy(
         update={
             "backbone": config.backbone.model_copy(update={"name": "lcnet_035"}),
-            "decoder": config.decoder.model_copy(update={"queries": 8, "layers": 2, "feedforward": 32}),
+            "decoder": config.decoder.model_copy(update={"queries": 8, "layers": 3, "feedforward": 32}),
             "loss": config.loss.model_copy(update={"points": 64}),
         }
     )
