@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 import logging
 import warnings
 
@@ -66,9 +65,8 @@ def to_onnx(network: SegCLIP, size: tuple[int, int] | None) -> onnx.ModelProto:
             external_data=False,
             verbose=False,
         )
-    buffer = io.BytesIO()
-    onnx.save(program.model_proto, buffer)
-    return tidy(onnx.load_from_string(buffer.getvalue()))
+    assert program is not None
+    return tidy(program.model_proto)
 
 
 class _PaddedConv(nn.Module):

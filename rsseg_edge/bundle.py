@@ -88,7 +88,7 @@ class Training(_Strict):
 class Manifest(_Strict):
     """``bundle.json``. Unknown fields are refused: a newer schema carries a newer ``schema_version``."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     model: str
     config: Mapping[str, Any]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -80,6 +80,7 @@ def train(
     task = task.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = AveragedModel(task, avg_fn=_moving_average(recipe.ema), use_buffers=True)
     model, optimizer = fabric.setup(task, torch.optim.AdamW(_groups(task, recipe), lr=recipe.lr))
+    averaged = cast(SemanticTask, average.module)
     average.to(fabric.device)
     scaler = getattr(fabric.strategy.precision, "scaler", None)  # of 16-mixed alone
     parts = {"task": task, "optimizer": optimizer, "average": average} | ({"scaler": scaler} if scaler else {})
@@ -114,11 +115,11 @@ def train(
         miou = None
         if fabric.is_global_zero and history is not None:
             if done or step % recipe.validate_every == 0:
-                miou = validate(average.module.eval())
+                miou = validate(averaged.eval())
             history.add(step, mean_loss, lr, seconds, miou)
             if miou is not None:
                 trained = TrainedModel(run.model, data[0][0].classes, run.record | {"steps": step, "miou": miou})
-                save_model(run.folder / MODEL, average.module, trained)
+                save_model(run.folder / MODEL, averaged, trained)
                 history.draw()
             # Last: a run that is killed between the two files does this step again, and writes both.
             if done or miou is not None or step % recipe.checkpoint_every == 0:
@@ -126,8 +127,7 @@ def train(
                 save_state(last, {"identity": identity, "step": step, **state})
             progress(step, mean_loss, miou)
         fabric.barrier()
-    averaged: SemanticTask = average.module.eval()
-    return averaged
+    return averaged.eval()
 
 
 def _groups(task: SemanticTask, recipe: Recipe) -> list[dict[str, Any]]:

@@ -125,7 +125,12 @@ def test_logits_that_are_not_finite_are_refused() -> None:
     images = parity.Images("one", [np.zeros((1, 4, 4, 3), np.uint8)])
     with pytest.raises(RssegError, match="not finite"):
         parity.check_parity(
-            lambda i: (classes, logits), lambda i: (classes, logits * np.nan), images, "fp32", reference="a", runtime="b"
+            lambda _: (classes, logits),
+            lambda _: (classes, logits * np.nan),
+            images,
+            "fp32",
+            reference="a",
+            runtime="b",
         )
 
 

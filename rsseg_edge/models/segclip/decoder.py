@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -100,7 +101,7 @@ class MaskedDecoder(nn.Module):
         read = [queries] if self.training else []
         guided = guidance.queries if guidance else None
         guided_read = [guided] if guided is not None else []
-        for i, layer in enumerate(self.layers):
+        for i, layer in enumerate(cast("list[DecoderLayer]", list(self.layers))):
             level = levels[i % len(levels)]
             allowed = allowed_where_positive(self._mask_queries(queries) @ level.embedding)
             crossed = layer.attend_to_image(queries, self.position, level, allowed)
@@ -133,7 +134,7 @@ class _Memory:
     def __init__(self, feature: Tensor, level: Tensor, embedding: Tensor) -> None:
         self.size = feature.shape[2:]
         self.tokens = feature.flatten(2).transpose(1, 2) + level
-        self.position = sine_position(*self.size, feature.shape[1], feature)
+        self.position = sine_position(feature.shape[2], feature.shape[3], feature.shape[1], feature)
         # Resizing and the dot product with E are both linear. To resize E once a level equals resizing the masks of
         # every layer that attends to it, and leaves full-size masks to the predictions that somebody reads.
         resized = F.interpolate(embedding, size=self.size, mode="bilinear", align_corners=False)

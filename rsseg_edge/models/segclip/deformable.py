@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -125,8 +126,8 @@ class DeformablePixelDecoder(nn.Module):
             nn.init.xavier_uniform_(projection[0].weight)  # type: ignore[index]
             nn.init.zeros_(projection[0].bias)  # type: ignore[index]
         for convolution in (self.lateral[0], self.smooth[0], self.embed):
-            nn.init.kaiming_uniform_(convolution.weight, a=1)
-        nn.init.zeros_(self.embed.bias)
+            nn.init.kaiming_uniform_(cast(Tensor, convolution.weight), a=1)
+        nn.init.zeros_(cast(Tensor, self.embed.bias))
 
     def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
         fine, *coarse = features
