@@ -73,9 +73,9 @@ def test_the_same_run_twice_is_the_same(small, uninterrupted, tmp_path):
     assert_same_run(tmp_path, uninterrupted)
 
 
-@pytest.mark.parametrize("moment", range(1, 10))
+@pytest.mark.parametrize("moment", [2, 3, 5, 7, 9])
 def test_killed_between_any_two_files(small, uninterrupted, tmp_path, monkeypatch, moment):
-    """Just before the n-th file is put in its place: log, checkpoint, model, picture, checkpoint, ..."""
+    """Just before the n-th file is put in its place: 1 log, 2 checkpoint, 3 model, 4 picture, 5 checkpoint, ..."""
     left, replace = [moment], os.replace
 
     def replace_and_die(source, target):
