@@ -37,7 +37,7 @@ def test_the_packages_296_tensors_are_timms_in_order():
 
 @needs_weights
 def test_activations_have_the_statistics_that_the_weights_were_trained_for(backbone):
-    """What reaches a BatchNorm has the mean and variance that it recorded: wrong order or wrong input would not."""
+    """What reaches a BatchNorm has the mean and variance that it recorded: in a wrong order they would not."""
     from rsseg_edge.datasets.scenes import generate_scene
 
     images = torch.stack([torch.from_numpy(generate_scene(s, 224, 224).image) for s in range(4)])
