@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import onnx
 
@@ -58,18 +58,18 @@ def function_text(node: onnx.NodeProto, graph: onnx.GraphProto) -> str:
         return masked_attention.function_text()
     if node.op_type == "MSDeformAttn":
         return ms_deform_attn.function_text(_levels(node, graph))
-    module = {
-        "BilateralKernel": bilateral_kernel,
-        "AdaptiveUpsample": adaptive_upsample,
-        "AdaptiveUpsampleClassify": adaptive_upsample_classify,
-    }[node.op_type]
-    return module.function_text(attributes["radius"])
+    return _BY_RADIUS[node.op_type](attributes["radius"])
+
+
+_BY_RADIUS: dict[str, Callable[[int], str]] = {
+    "BilateralKernel": bilateral_kernel.function_text,
+    "AdaptiveUpsample": adaptive_upsample.function_text,
+    "AdaptiveUpsampleClassify": adaptive_upsample_classify.function_text,
+}
 
 
 def _parse(text: str) -> onnx.FunctionProto:
-    function = onnx.parser.parse_function(text)
-    function.name, function.domain = function.name, DOMAIN
-    return function
+    return onnx.parser.parse_function(text)
 
 
 def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:

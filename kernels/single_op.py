@@ -25,4 +25,5 @@ def single_op_model(case: Case, dtype: str = "float32", *, body: bool = True) ->
     model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
     if body:
         attach(model)
-    return model.SerializeToString()
+    serialised: bytes = model.SerializeToString()
+    return serialised

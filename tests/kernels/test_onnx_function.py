@@ -9,7 +9,7 @@ pytest.importorskip("torch")
 
 import onnxruntime as ort  # noqa: E402
 
-from rsseg_edge.kernels.cases import TOLERANCE, Case, cases  # noqa: E402
+from rsseg_edge.kernels.cases import TOLERANCE, cases  # noqa: E402
 from rsseg_edge.kernels.functions import attach, function_text  # noqa: E402
 from rsseg_edge.kernels.references import expected, relative_error  # noqa: E402
 from rsseg_edge.kernels.registry import DOMAIN, OPS  # noqa: E402
@@ -54,7 +54,7 @@ def two_radii() -> onnx.ModelProto:
 
 
 def test_two_radii_in_one_model_are_refused():
-    with pytest.raises(ValueError, match="BilateralKernel.*one radius"):
+    with pytest.raises(ValueError, match=r"BilateralKernel.*one radius"):
         attach(two_radii())
 
 
@@ -69,8 +69,8 @@ def test_a_model_without_our_operators_is_left_alone():
 
 
 def test_the_number_of_levels_must_be_in_the_graph():
-    model = onnx.load_from_string(single_op_model(Case("MSDeformAttn", "x", cases("MSDeformAttn")[0].sizes), body=False))
+    model = onnx.load_from_string(single_op_model(cases("MSDeformAttn")[0], body=False))
     for value in model.graph.input:
         value.type.tensor_type.ClearField("shape")
-    with pytest.raises(ValueError, match="MSDeformAttn.*spatial_shapes"):
+    with pytest.raises(ValueError, match=r"MSDeformAttn.*spatial_shapes"):
         attach(model)
