@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,12 +102,10 @@ def trt_library() -> Path | None:
 
 
 def _library(name: str) -> Path | None:
-    # An editable install keeps Python sources in the checkout and compiled files in site-packages: both are parts of
-    # the package, so its search path names both.
-    from importlib.resources import files
-
-    for suffix in (".so", ".dylib", ".dll"):
-        found = files(__package__).joinpath("lib", f"lib{name}{suffix}")
-        if found.is_file():
-            return Path(str(found))
+    # An editable install keeps Python sources in the checkout and compiled files in site-packages.
+    installed = Path(sysconfig.get_path("platlib"), "rsseg_edge", "kernels")
+    for folder in (ROOT, installed):
+        for file in (f"lib{name}.so", f"lib{name}.dylib", f"{name}.dll"):
+            if (folder / "lib" / file).is_file():
+                return folder / "lib" / file
     return None

@@ -1,0 +1,154 @@
+// Vectors of RSSEG_LANES floats, the same source for every instruction set.
+//
+// Each kernel is compiled several times, into the namespace RSSEG_ISA, with the compiler's flags for that instruction
+// set; dispatch.h picks one at load. GCC's and Clang's vector extensions spell arithmetic as on floats. One lane is
+// plain float: that is the path for other compilers. Nothing here may be shared between instruction sets: no function
+// of the standard library's templates, and everything internal to the file.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+
+#if !defined(RSSEG_LANES) || !defined(RSSEG_ISA)
+#error "compile the kernels through CMakeLists.txt, which sets RSSEG_LANES and RSSEG_ISA"
+#endif
+
+#if defined(__GNUC__)
+#define RSSEG_INLINE static inline __attribute__((always_inline))
+#define RSSEG_UNROLL _Pragma("GCC unroll 16")
+#else
+#define RSSEG_INLINE static inline
+#define RSSEG_UNROLL
+#endif
+
+namespace rsseg {
+namespace RSSEG_ISA {
+namespace {
+
+constexpr int kLanes = RSSEG_LANES;
+// Vectors of accumulators beside each other: what fits the register file together with four rows of them.
+#if defined(__aarch64__) || RSSEG_LANES == 16
+constexpr int kWide = 4;
+#else
+constexpr int kWide = 3;
+#endif
+
+#if RSSEG_LANES == 1
+
+using Vec = float;
+using IntVec = std::int32_t;
+
+RSSEG_INLINE Vec load(const float* p) { return *p; }
+RSSEG_INLINE void store(float* p, Vec v) { *p = v; }
+RSSEG_INLINE Vec splat(float x) { return x; }
+RSSEG_INLINE Vec max(Vec a, Vec b) { return a > b ? a : b; }
+RSSEG_INLINE Vec min(Vec a, Vec b) { return a < b ? a : b; }
+RSSEG_INLINE float lane(Vec v, int) { return v; }
+// a where the lowest bits are set, lane by lane, else b.
+RSSEG_INLINE Vec select(std::uint32_t bits, Vec a, Vec b) { return (bits & 1) ? a : b; }
+
+#else
+
+typedef float Vec __attribute__((vector_size(4 * RSSEG_LANES)));
+typedef std::int32_t IntVec __attribute__((vector_size(4 * RSSEG_LANES)));
+typedef float Unaligned __attribute__((vector_size(4 * RSSEG_LANES), aligned(4), may_alias));
+
+RSSEG_INLINE Vec load(const float* p) { return *reinterpret_cast<const Unaligned*>(p); }
+RSSEG_INLINE void store(float* p, Vec v) { *reinterpret_cast<Unaligned*>(p) = v; }
+RSSEG_INLINE Vec splat(float x) { return x - Vec{}; }
+RSSEG_INLINE Vec blend(IntVec mask, Vec a, Vec b) {
+    return reinterpret_cast<Vec>((reinterpret_cast<IntVec>(a) & mask) | (reinterpret_cast<IntVec>(b) & ~mask));
+}
+RSSEG_INLINE Vec max(Vec a, Vec b) { return a > b ? a : b; }
+RSSEG_INLINE Vec min(Vec a, Vec b) { return a < b ? a : b; }
+RSSEG_INLINE float lane(Vec v, int i) { return v[i]; }
+RSSEG_INLINE Vec select(std::uint32_t bits, Vec a, Vec b) {
+    IntVec places;
+    RSSEG_UNROLL
+    for (int i = 0; i < kLanes; ++i) places[i] = 1 << i;
+    const IntVec all = static_cast<std::int32_t>(bits) - IntVec{};
+    return blend((all & places) != 0, a, b);
+}
+
+#endif
+
+RSSEG_INLINE Vec load_partial(const float* p, int count) {
+    float lanes[kLanes] = {};
+    std::memcpy(lanes, p, static_cast<std::size_t>(count) * sizeof(float));
+    return load(lanes);
+}
+
+RSSEG_INLINE void store_partial(float* p, Vec v, int count) {
+    float lanes[kLanes];
+    store(lanes, v);
+    std::memcpy(p, lanes, static_cast<std::size_t>(count) * sizeof(float));
+}
+
+RSSEG_INLINE float sum(Vec v) {
+    float total = 0;
+    for (int i = 0; i < kLanes; ++i) total += lane(v, i);
+    return total;
+}
+
+RSSEG_INLINE float highest(Vec v) {
+    float top = lane(v, 0);
+    for (int i = 1; i < kLanes; ++i) top = lane(v, i) > top ? lane(v, i) : top;
+    return top;
+}
+
+// e^x for x <= 0 and a little above, to about one unit in the last place; below -87 it stays at e^-87, 1.6e-38.
+RSSEG_INLINE Vec exp(Vec x) {
+    x = max(min(x, splat(88.0f)), splat(-87.0f));
+    // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits of the mantissa.
+    const Vec shifted = x * 1.44269504f + 12582912.0f;
+    const Vec n = shifted - 12582912.0f;
+    const Vec r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
+    Vec p = splat(1.9875691500e-4f);
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    Vec scale;
+#if RSSEG_LANES == 1
+    std::uint32_t bits;
+    std::memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits << 23) + 0x3f800000u;
+    std::memcpy(&scale, &bits, sizeof bits);
+#else
+    typedef std::uint32_t Bits __attribute__((vector_size(4 * RSSEG_LANES)));
+    scale = reinterpret_cast<Vec>((reinterpret_cast<Bits>(shifted) << 23) + 0x3f800000u);
+#endif
+    return p * scale;
+}
+
+// Memory of one task, aligned to cache lines; null where there was none.
+class Scratch {
+public:
+    explicit Scratch(std::size_t floats) {
+        const std::size_t bytes = (floats * sizeof(float) + 63) / 64 * 64;
+        base_ = static_cast<char*>(std::malloc(bytes + 64));
+        data_ = base_ ? reinterpret_cast<float*>((reinterpret_cast<std::uintptr_t>(base_) + 63) / 64 * 64) : nullptr;
+    }
+    ~Scratch() { std::free(base_); }
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+
+    explicit operator bool() const { return data_ != nullptr; }
+    // The next part of it, in the order of the sum that the constructor was given.
+    float* take(std::size_t floats) {
+        float* part = data_;
+        data_ += floats;
+        return part;
+    }
+
+private:
+    char* base_;
+    float* data_;
+};
+
+}  // namespace
+}  // namespace RSSEG_ISA
+}  // namespace rsseg
