@@ -52,8 +52,15 @@ Isa isa();
 void limit_isa(Isa);
 const char* isa_name(Isa);
 
+// Entries that a build lacks are null, which only converts to a type that scalar has settled.
 template <class Entry>
-Entry best(Entry scalar, Entry vec128, Entry avx2, Entry avx512) {
+struct Settled {
+    using Type = Entry;
+};
+
+template <class Entry>
+Entry best(Entry scalar, typename Settled<Entry>::Type vec128, typename Settled<Entry>::Type avx2,
+           typename Settled<Entry>::Type avx512) {
     if (avx512 && isa() >= Isa::avx512) return avx512;
     if (avx2 && isa() >= Isa::avx2) return avx2;
     if (vec128 && isa() >= Isa::vec128) return vec128;

@@ -79,7 +79,8 @@ ort::Status* compute(void* opaque, ort::KernelContext* context) {
 
 Call::Call(const ort::Api& api, ort::KernelContext* context, bool half, const std::vector<const char*>& names,
            const std::vector<std::int64_t>& attributes)
-    : host_{api, context}, half_(half), names_(names), attributes_(attributes), threads_{&run_on_host, &host_} {
+    : host_{api, context}, half_(half), names_(names), attributes_(attributes), 
+      threads_{&run_on_host, &host_} {
     for (std::size_t i = 0; i < names.size(); ++i) {
         const ort::Value* value = nullptr;
         check(api, api.at<ort::GetInputFn>(ort::KernelContext_GetInput)(context, i, &value), names[i]);

@@ -43,7 +43,6 @@ RSSEG_INLINE Vec load(const float* p) { return *p; }
 RSSEG_INLINE void store(float* p, Vec v) { *p = v; }
 RSSEG_INLINE Vec splat(float x) { return x; }
 RSSEG_INLINE Vec max(Vec a, Vec b) { return a > b ? a : b; }
-RSSEG_INLINE Vec min(Vec a, Vec b) { return a < b ? a : b; }
 RSSEG_INLINE float lane(Vec v, int) { return v; }
 // a where the lowest bits are set, lane by lane, else b.
 RSSEG_INLINE Vec select(std::uint32_t bits, Vec a, Vec b) { return (bits & 1) ? a : b; }
@@ -57,18 +56,14 @@ typedef float Unaligned __attribute__((vector_size(4 * RSSEG_LANES), aligned(4),
 RSSEG_INLINE Vec load(const float* p) { return *reinterpret_cast<const Unaligned*>(p); }
 RSSEG_INLINE void store(float* p, Vec v) { *reinterpret_cast<Unaligned*>(p) = v; }
 RSSEG_INLINE Vec splat(float x) { return x - Vec{}; }
-RSSEG_INLINE Vec blend(IntVec mask, Vec a, Vec b) {
-    return reinterpret_cast<Vec>((reinterpret_cast<IntVec>(a) & mask) | (reinterpret_cast<IntVec>(b) & ~mask));
-}
 RSSEG_INLINE Vec max(Vec a, Vec b) { return a > b ? a : b; }
-RSSEG_INLINE Vec min(Vec a, Vec b) { return a < b ? a : b; }
 RSSEG_INLINE float lane(Vec v, int i) { return v[i]; }
 RSSEG_INLINE Vec select(std::uint32_t bits, Vec a, Vec b) {
     IntVec places;
     RSSEG_UNROLL
     for (int i = 0; i < kLanes; ++i) places[i] = 1 << i;
     const IntVec all = static_cast<std::int32_t>(bits) - IntVec{};
-    return blend((all & places) != 0, a, b);
+    return (all & places) != 0 ? a : b;
 }
 
 #endif
@@ -97,20 +92,19 @@ RSSEG_INLINE float highest(Vec v) {
     return top;
 }
 
-// e^x for x <= 0 and a little above, to about one unit in the last place; below -87 it stays at e^-87, 1.6e-38.
+// e^x for x <= 0, with an absolute error below 2e-7, as a softmax needs it; below -87 it stays at e^-87, 1.6e-38.
 RSSEG_INLINE Vec exp(Vec x) {
-    x = max(min(x, splat(88.0f)), splat(-87.0f));
+    x = max(x, splat(-87.0f));
     // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits of the mantissa.
     const Vec shifted = x * 1.44269504f + 12582912.0f;
-    const Vec n = shifted - 12582912.0f;
-    const Vec r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
-    Vec p = splat(1.9875691500e-4f);
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
+    const Vec r = x - (shifted - 12582912.0f) * 0.693147181f;
+    // The polynomial of degree 5 with the smallest relative error for |r| <= log(2) / 2.
+    Vec p = splat(0.0082976548f);
+    p = p * r + 0.0419153832f;
+    p = p * r + 0.166675746f;
+    p = p * r + 0.499988943f;
+    p = p * r + 0.999999702f;
+    p = p * r + 1.00000012f;
     Vec scale;
 #if RSSEG_LANES == 1
     std::uint32_t bits;

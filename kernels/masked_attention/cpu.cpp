@@ -1,5 +1,6 @@
-// Flash attention on a CPU: scores exist for 64 keys and the queries of one task at a time. The mask logits are read
-// once, into one bit a position; a query skips every 64 keys of which it may see none.
+// Flash attention on a CPU: scores exist for 64 keys and a few queries at a time. The mask logits are read once, into one
+// bit a position, and a query skips every 64 keys of which it may see none. Keys and values are repacked head by head
+// first: in place, a head's rows are a whole token apart, which no hardware prefetcher follows.
 #include "cpu.h"
 
 #include <math.h>  // not <cmath>: its float overloads are inline functions, shared between instruction sets
@@ -59,23 +60,27 @@ RSSEG_INLINE void score(const float* const* queries, const float* keys, std::siz
     }
 }
 
-// One step of the online softmax on 64 scores; returns what the sums so far are multiplied with.
+// One step of the online softmax on 64 scores; returns what the sums so far are multiplied with. Positions that the mask
+// closes keep e^-87, which is nothing beside the 1 of the row's top.
 RSSEG_INLINE float soften(float* scores, Word bits, float* top, float* total) {
     Vec high = splat(kLowest);
     for (int k = 0; k < kKeys; k += kLanes) {
         const Vec s = select(static_cast<std::uint32_t>(bits >> k), load(scores + k), splat(kLowest));
+        store(scores + k, s);
         high = max(high, s);
     }
-    const float before = *top;
-    *top = highest(high) > before ? highest(high) : before;
+    const float before = *top, here = highest(high);
+    float keep = 1;
+    if (here > before) {
+        keep = expf(before - here);
+        *top = here;
+    }
     Vec added = {};
     for (int k = 0; k < kKeys; k += kLanes) {
-        const Vec e = exp(load(scores + k) - *top);
-        const Vec p = select(static_cast<std::uint32_t>(bits >> k), e, Vec{});
+        const Vec p = exp(load(scores + k) - *top);
         store(scores + k, p);
         added += p;
     }
-    const float keep = expf(before - *top);
     *total = *total * keep + sum(added);
     return keep;
 }
@@ -138,25 +143,53 @@ RSSEG_INLINE void step(const Block& block, const int* rows) {
     if (c < block.padded) mix<R, 1>(scores, keep, block.values, block.padded, block.filled, outputs, c);
 }
 
-struct Task {
+// Keys and values by batch, head and block: keys [depth][kKeys], values [kKeys][padded], zeros where there are none.
+struct Packed {
     const MaskedAttention& p;
+    float *keys, *values;
+    std::size_t words, depth, padded;
+
+    std::size_t place(std::size_t b, std::size_t head, std::size_t word) const {
+        return ((b * p.heads + head) * words + word) * kKeys * padded;
+    }
+
+    // Packs one block for all heads.
+    void operator()(std::size_t index) const {
+        const std::size_t b = index / words, word = index % words, start = word * kKeys;
+        const std::size_t filled = p.length - start < kKeys ? p.length - start : kKeys;
+        for (std::size_t head = 0; head < p.heads; ++head) {
+            const std::size_t offset = (b * p.length + start) * p.channels + head * depth;
+            float* key = keys + place(b, head, word);
+            float* value = values + place(b, head, word);
+            if (filled < kKeys) std::memset(key, 0, kKeys * padded * sizeof(float));
+            for (std::size_t k = 0; k < filled; ++k) {
+                const float* source = p.key + offset + k * p.channels;
+                for (std::size_t c = 0; c < depth; ++c) key[c * kKeys + k] = source[c];
+                std::memcpy(value + k * padded, p.value + offset + k * p.channels, depth * sizeof(float));
+                for (std::size_t c = depth; c < padded; ++c) value[k * padded + c] = 0;
+            }
+        }
+    }
+};
+
+struct Task {
+    const Packed& packed;
     const Word* bits;
-    std::size_t words, chunks, rows;  // rows: queries of a task
+    std::size_t chunks, rows;  // rows: queries of a task
     volatile bool* failed;
 
     void operator()(std::size_t index) const {
+        const MaskedAttention& p = packed.p;
         const std::size_t chunk = index % chunks, head = index / chunks % p.heads, b = index / chunks / p.heads;
-        const std::size_t depth = p.channels / p.heads, padded = up(depth, kLanes);
+        const std::size_t words = packed.words, depth = packed.depth, padded = packed.padded;
         const std::size_t first = chunk * rows, count = p.queries - first < rows ? p.queries - first : rows;
-        Scratch scratch(2 * kKeys * padded + 2 * count * padded + kRows * kKeys + 2 * count);
+        Scratch scratch(2 * count * padded + kRows * kKeys + 2 * count);
         if (!scratch) {
             *failed = true;
             return;
         }
-        float* keys = scratch.take(kKeys * padded);
-        float* values = scratch.take(kKeys * padded);
         float* queries = scratch.take(count * padded);
-        Block block{keys, values, queries, nullptr, words, depth, padded, 0,
+        Block block{nullptr, nullptr, queries, nullptr, words, depth, padded, 0,
                     scratch.take(kRows * kKeys), scratch.take(count * padded), scratch.take(count), scratch.take(count)};
 
         const float scale = 1.0f / sqrtf(static_cast<float>(depth));
@@ -171,13 +204,11 @@ struct Task {
             const std::size_t start = w * kKeys;
             block.filled = static_cast<int>(p.length - start < kKeys ? p.length - start : kKeys);
             block.mask = bits + (b * p.queries + first) * words + w;
-            int seeing[kMostRows], n = 0;
+            block.keys = packed.keys + packed.place(b, head, w);
+            block.values = packed.values + packed.place(b, head, w);
+            int seeing[kMostRows], n = 0, i = 0;
             for (std::size_t r = 0; r < count; ++r)
                 if (block.mask[r * words]) seeing[n++] = static_cast<int>(r);
-            if (n == 0) continue;
-            const std::size_t offset = (b * p.length + start) * p.channels + head * depth;
-            pack(p.key + offset, p.value + offset, block, keys, values);
-            int i = 0;
             for (; i + kRows <= n; i += kRows) step<kRows>(block, seeing + i);
             for (; i + 2 <= n; i += 2) step<2>(block, seeing + i);
             for (; i < n; ++i) step<1>(block, seeing + i);
@@ -188,32 +219,27 @@ struct Task {
             for (std::size_t c = 0; c < depth; ++c) out[c] = block.outputs[r * padded + c] * share;
         }
     }
-
-    // Keys transposed, values row by row, zeros where there are none.
-    void pack(const float* key, const float* value, const Block& block, float* keys, float* values) const {
-        const std::size_t depth = block.depth, padded = block.padded;
-        if (block.filled < kKeys) std::memset(keys, 0, kKeys * padded * sizeof(float));
-        for (int k = 0; k < block.filled; ++k) {
-            for (std::size_t c = 0; c < depth; ++c) keys[c * kKeys + k] = key[k * p.channels + c];
-            std::memcpy(values + k * padded, value + k * p.channels, depth * sizeof(float));
-            std::memset(values + k * padded + depth, 0, (padded - depth) * sizeof(float));
-        }
-    }
 };
 
 }  // namespace
 
 bool masked_attention(const MaskedAttention& p, const Threads& threads) {
-    const std::size_t words = up(p.length, kKeys) / kKeys;
+    const std::size_t words = up(p.length, kKeys) / kKeys, depth = p.channels / p.heads, padded = up(depth, kLanes);
+    const std::size_t size = p.batch * p.heads * words * kKeys * padded;
     Word* bits = static_cast<Word*>(std::malloc(p.batch * p.queries * words * sizeof(Word)));
-    if (!bits) return false;
-    auto read = [&](std::size_t row) { read_mask(p.mask_logits + row * p.length, p.length, words, bits + row * words); };
-    parallel_for(threads, p.batch * p.queries, read);
-
-    volatile bool failed = false;
-    const std::size_t chunks = up(p.queries, kMostRows) / kMostRows, rows = up(p.queries, chunks) / chunks;
-    Task task{p, bits, words, chunks, rows, &failed};
-    parallel_for(threads, p.batch * p.heads * chunks, task);
+    Scratch memory(2 * size);
+    volatile bool failed = !bits || !memory;
+    if (!failed) {
+        auto read = [&](std::size_t row) { read_mask(p.mask_logits + row * p.length, p.length, words, bits + row * words); };
+        parallel_for(threads, p.batch * p.queries, read);
+        float* keys = memory.take(size);
+        Packed packed{p, keys, memory.take(size), words, depth, padded};
+        parallel_for(threads, p.batch * words, packed);
+        const std::size_t fewest = up(p.queries, kMostRows) / kMostRows, rows = up(p.queries, fewest) / fewest;
+        const std::size_t chunks = up(p.queries, rows) / rows;
+        Task task{packed, bits, chunks, rows, &failed};
+        parallel_for(threads, p.batch * p.heads * chunks, task);
+    }
     std::free(bits);
     return !failed;
 }
