@@ -53,7 +53,7 @@ def _call(
 ) -> Tensor:
     if torch.onnx.is_in_onnx_export():
         out: Tensor = torch.onnx.ops.symbolic(
-            f"{DOMAIN}::{op}", inputs, attributes, dtype=inputs[0].dtype, shape=list(shape), version=VERSION
+            f"{DOMAIN}::{op}", inputs, {**attributes}, dtype=inputs[0].dtype, shape=list(shape), version=VERSION
         )
         return out
     return REFERENCES[op](*inputs, *attributes.values())

@@ -23,4 +23,6 @@ def adaptive_upsample_classify(features: Tensor, kernel: Tensor, bias: Tensor, t
         [B, 2h, 2w, Q].
     """
     upsampled = adaptive_upsample(features, kernel, radius) + bias
-    return (upsampled @ text.T) / upsampled.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+    length = upsampled.square().sum(-1, keepdim=True).sqrt()
+    logits: Tensor = (upsampled @ text.T) / length.clamp(min=1e-12)
+    return logits

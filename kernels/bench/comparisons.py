@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import platform
 import statistics
@@ -19,7 +18,7 @@ import torch
 
 from rsseg_edge.kernels.bench.memory import peak_growth
 from rsseg_edge.kernels.bench.published import published_upsampler
-from rsseg_edge.kernels.bench.upsampler import Upsampler
+from rsseg_edge.kernels.bench.upsampler import Stage, Upsampler
 from rsseg_edge.kernels.cases import Case, Floats
 from rsseg_edge.kernels.functions import attach
 from rsseg_edge.kernels.registry import ort_library
@@ -117,7 +116,7 @@ def _upsampler(report: Report, threads: int, rounds: int, published: bool) -> No
     start = time.perf_counter()
     with torch.no_grad():
         reference = published_upsampler(
-            tokens.permute(0, 3, 1, 2), guidance, network.stages[0], network.mixing, network.bias
+            tokens.permute(0, 3, 1, 2), guidance, Stage(weights, "up.", RADIUS), network.mixing, network.bias
         )
     slow = (time.perf_counter() - start) * 1e3
     got = contestants["plain"]()[0]
@@ -154,14 +153,14 @@ def _attention(report: Report, threads: int, rounds: int) -> None:
 
 def export(module: torch.nn.Module, tokens: torch.Tensor, guidance: torch.Tensor) -> bytes:
     """The upsampler as an ONNX model with the operators' bodies attached."""
-    target = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
-        torch.onnx.export(
-            module.eval(), (tokens, guidance), target, input_names=["tokens", "guidance"], dynamo=True,
-            opset_version=18, verbose=False,
+        program = torch.onnx.export(
+            module.eval(), (tokens, guidance), input_names=["tokens", "guidance"],
+            dynamo=True, opset_version=18, verbose=False,
         )  # fmt: skip
-    model = onnx.load_from_string(target.getvalue())
+    assert program is not None  # the dynamo exporter always returns one
+    model = program.model_proto
     attach(model)
     serialised: bytes = model.SerializeToString()
     return serialised

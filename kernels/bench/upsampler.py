@@ -25,12 +25,15 @@ class Upsampler(torch.nn.Module):
         text: [Q, C]; with it the last stage gives cosine logits [B, 16h, 16w, Q] and writes no features.
     """
 
+    mixing: Tensor
+    bias: Tensor
+    text: Tensor | None
+
     def __init__(self, weights: Weights, radius: int, text: Tensor | None = None) -> None:
         super().__init__()
         stack = "up1.range_temp" in weights
-        self.stages = torch.nn.ModuleList(
-            Stage(weights, f"up{i}." if stack else "up.", radius) for i in range(1, 5)
-        )
+        self.radius = radius
+        self.stages = torch.nn.ModuleList(Stage(weights, f"up{i}." if stack else "up.", radius) for i in range(1, 5))
         matrix = weights["fixup_proj.1.weight"].flatten(1)
         self.register_buffer("mixing", (torch.eye(len(matrix)) + 0.1 * matrix).T.contiguous())
         self.register_buffer("bias", 0.1 * weights["fixup_proj.1.bias"])
@@ -43,13 +46,16 @@ class Upsampler(torch.nn.Module):
             size = (tokens.shape[1] * 2 ** (i + 1), tokens.shape[2] * 2 ** (i + 1))
             kernel = stage(F.adaptive_avg_pool2d(guidance, size).permute(0, 2, 3, 1))
             if self.text is not None and i == 3:
-                return adaptive_upsample_classify(x, kernel, self.bias, self.text, stage.radius)
-            x = adaptive_upsample(x, kernel, stage.radius)
+                return adaptive_upsample_classify(x, kernel, self.bias, self.text, self.radius)
+            x = adaptive_upsample(x, kernel, self.radius)
         return x + self.bias
 
 
 class Stage(torch.nn.Module):
     """One learned joint bilateral upsampler: its kernels [B, H, W, K * K] from the guidance [B, H, W, 3]."""
+
+    spatial: Tensor
+    temperature: Tensor
 
     def __init__(self, weights: Weights, prefix: str, radius: int) -> None:
         super().__init__()
@@ -70,10 +76,10 @@ class Stage(torch.nn.Module):
 def _perceptron(weights: Weights, prefix: str) -> torch.nn.Sequential:
     # The published layers are 1x1 convolutions numbered 0 and 3, with GELU and dropout between; channels-last they
     # are linear layers.
-    layers = []
+    layers: list[torch.nn.Module] = []
     for index in (0, 3):
         matrix = weights[f"{prefix}{index}.weight"].flatten(1)
-        linear = torch.nn.Linear(*reversed(matrix.shape))
+        linear = torch.nn.Linear(matrix.shape[1], matrix.shape[0])
         linear.weight.data, linear.bias.data = matrix, weights[f"{prefix}{index}.bias"]
         layers.append(linear)
     return torch.nn.Sequential(layers[0], torch.nn.GELU(), layers[1])

@@ -25,7 +25,8 @@ def masked_attention(query: Tensor, key: Tensor, value: Tensor, mask_logits: Ten
     """
     allowed = mask_logits >= 0
     allowed = allowed | ~allowed.any(-1, keepdim=True)
-    q, k, v = (x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in (query, key, value))
+    q, k, v = (x.reshape(*x.shape[:2], num_heads, -1).transpose(1, 2) for x in (query, key, value))
     scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(-2, -1)  # [B, heads, N, L]
     scores = scores.masked_fill(~allowed[:, None], -math.inf)
-    return (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
+    out: Tensor = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
+    return out
