@@ -24,7 +24,7 @@ def write_table(compiled: list[Compiled], readme: Path) -> None:
 def table(compiled: list[Compiled]) -> str:
     """A line for every half-precision kernel and part."""
     lines = [
-        "| kernel | part | registers | spills | shared, bytes | warps resident | GFLOP | MB | predicted, ms | bound by |",
+        "| kernel | part | registers | spills | shared, bytes | resident | GFLOP | MB | predicted, ms | bound by |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for c in sorted(compiled, key=lambda c: c.variant.name):
