@@ -230,11 +230,15 @@ bool masked_attention(const MaskedAttention& p, const Threads& threads) {
     Scratch memory(2 * size);
     volatile bool failed = !bits || !memory;
     if (!failed) {
-        auto read = [&](std::size_t row) { read_mask(p.mask_logits + row * p.length, p.length, words, bits + row * words); };
-        parallel_for(threads, p.batch * p.queries, read);
         float* keys = memory.take(size);
-        Packed packed{p, keys, memory.take(size), words, depth, padded};
-        parallel_for(threads, p.batch * words, packed);
+        const Packed packed{p, keys, memory.take(size), words, depth, padded};
+        // Both in one go: threads meet once less.
+        auto prepare = [&](std::size_t i) {
+            if (i < p.batch * words) return packed(i);
+            const std::size_t row = i - p.batch * words;
+            read_mask(p.mask_logits + row * p.length, p.length, words, bits + row * words);
+        };
+        parallel_for(threads, p.batch * (words + p.queries), prepare);
         const std::size_t fewest = up(p.queries, kMostRows) / kMostRows, rows = up(p.queries, fewest) / fewest;
         const std::size_t chunks = up(p.queries, rows) / rows;
         Task task{packed, bits, chunks, rows, &failed};
