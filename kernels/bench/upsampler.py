@@ -17,7 +17,7 @@ class Upsampler(torch.nn.Module):
     """Four stages of x2, from tokens [B, h, w, C] to [B, 16h, 16w, C].
 
     The last 1x1 convolution, y + 0.1 (W y + b), is applied to the tokens: the stages are linear in the features and the
-    same for every channel, so it commutes with them, all but its bias (METHODS: 256 times cheaper).
+    same for every channel, so it commutes with them, all but its bias: 256 times cheaper.
 
     Args:
         weights: the published state dict of JBUOne (``up.*``) or JBUStack (``up1.*`` to ``up4.*``).
