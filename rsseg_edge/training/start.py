@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from rsseg_edge.evaluation.evaluate import evaluate
 from rsseg_edge.training.loop import Run, train
 from rsseg_edge.training.predict import task_segmenter
 from rsseg_edge.training.recipe import Recipe, load_recipe
-from rsseg_edge.training.task import SemanticTask, build_task, trainable_models
+from rsseg_edge.training.task import AS_CONFIGURED, SemanticTask, Start, build_task, trainable_models
 
 
 def start_training(
@@ -34,6 +35,7 @@ def start_training(
     accelerator: str,
     threads: int | None,
     resume: bool,
+    start: Start = AS_CONFIGURED,
 ) -> None:
     """Train and leave the results in ``folder``. See ``rsseg-train --help`` for the arguments.
 
@@ -66,12 +68,13 @@ def start_training(
     except OSError as error:
         raise RssegError(f"cannot make the run's folder {folder}: {error.strerror}") from None
     seed_everything(seed, verbose=False)
-    task = build_task(model, train_sets[0][0].classes)
+    task = build_task(model, train_sets[0][0].classes, start=start)
     record = {
         "data": data + (" and generated scenes" if len(train_sets) > 1 else ""),
         "split": f"{len(train_sets[0][0])} training images, {len(validation)} validation images",
         "seed": seed,
         "recipe": recipe.model_dump(mode="json"),
+        "start": {name: value for name, value in dataclasses.asdict(start).items() if value is not None},
     }
 
     def validate(current: SemanticTask) -> float:
