@@ -58,9 +58,37 @@ def to_fp16(model: onnx.ModelProto, keep: Sequence[str]) -> onnx.ModelProto:
     """Half precision but for the nodes named in ``keep``; inputs and outputs keep their types."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    return convert_float_to_float16(
+    half = convert_float_to_float16(
         onnx.shape_inference.infer_shapes(model),
         keep_io_types=True,
         op_block_list=_SHAPE_OPERATORS,
         node_block_list=list(keep),
     )
+    return _mend_casts(half)
+
+
+def _mend_casts(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Repair what the converter does around neighbouring nodes that stay in FP32.
+
+    It takes the tensor between them through a half, where it overflows after all, and casts a constant that several of
+    them share once for each, under one name.
+    """
+    nodes = {tuple(node.output): node for node in model.graph.node}  # a second cast to the same name is dropped
+    casts = {node.output[0]: node for node in nodes.values() if node.op_type == "Cast"}
+
+    def target(node: onnx.NodeProto) -> int:
+        return int(node.attribute[0].i)
+
+    direct = {}
+    for name, node in casts.items():
+        before = casts.get(node.input[0])
+        if before and target(node) == onnx.TensorProto.FLOAT and target(before) == onnx.TensorProto.FLOAT16:
+            direct[name] = before.input[0]
+    for node in nodes.values():
+        for i, name in enumerate(node.input):
+            node.input[i] = direct.get(name, name)
+    read = {name for node in nodes.values() for name in node.input} | {o.name for o in model.graph.output}
+    kept = [node for node in nodes.values() if node.op_type != "Cast" or node.output[0] in read]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    return model
