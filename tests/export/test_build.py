@@ -61,15 +61,13 @@ def test_manifest_tells_classes_parity_and_versions(bundle: Path) -> None:
     assert {"torch", "onnx", "onnxruntime"} <= set(manifest.made_with)
 
 
-def test_graph_names_no_path_and_holds_no_text_encoder(bundle: Path) -> None:
+def test_graph_names_no_path_of_the_machine_that_made_it(bundle: Path) -> None:
     graph = onnx.load_from_string(open_bundle(bundle).read("model.onnx"))
-    names = [i.name for i in graph.graph.initializer]
     for tensor in graph.graph.initializer:
         tensor.raw_data = b""  # weights are random bytes: any word is in them
     words = graph.SerializeToString()
     assert b"site-packages" not in words
     assert b".py" not in words
-    assert not any(name.endswith(".text") for name in names)
 
 
 def test_fp16_halves_the_file_and_keeps_the_classes(checkpoint: Path, bundle: Path, tmp_path: Path) -> None:
