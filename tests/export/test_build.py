@@ -156,9 +156,5 @@ def test_what_overflows_a_half_is_found_and_kept() -> None:
     assert ranges["large"] == 600_000
     keep = precision.nodes_to_keep(model, ranges)
     assert keep == ["grow", "shrink"]
-    for kept, finite in ((keep, True), ([], False)):
-        engine = OnnxRuntimeEngine(precision.to_fp16(model, kept).SerializeToString())
-        found = engine.infer({"image": bright})["logits"]
-        assert np.isfinite(found).all() == finite
-        if finite:
-            np.testing.assert_allclose(found, np.sqrt(200), rtol=1e-3)
+    engine = OnnxRuntimeEngine(precision.to_fp16(model, keep).SerializeToString())
+    np.testing.assert_allclose(engine.infer({"image": bright})["logits"], np.sqrt(200), rtol=1e-3)
