@@ -105,4 +105,8 @@ def tidy(model: onnx.ModelProto) -> onnx.ModelProto:
         del tensor.metadata_props[:]
     del model.graph.metadata_props[:]
     model.doc_string = model.graph.doc_string = ""
+    used = {name for node in model.graph.node for name in node.input}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]  # folding leaves what it folded
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
     return model

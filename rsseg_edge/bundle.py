@@ -41,7 +41,7 @@ class InputSpec(_Strict):
     width: int | None = Field(default=None, ge=32)
     multiple_of: int = Field(default=32, ge=1)
     image_long_side: int = Field(default=2048, ge=32)
-    video_long_side: int = Field(default=448, ge=32)
+    video_long_side: int = Field(default=384, ge=32)
 
 
 class Precision(_Strict):

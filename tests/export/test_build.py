@@ -61,12 +61,13 @@ def test_manifest_tells_classes_parity_and_versions(bundle: Path) -> None:
     assert {"torch", "onnx", "onnxruntime"} <= set(manifest.made_with)
 
 
-def test_graph_names_no_path_and_holds_no_text_encoder(bundle: Path) -> None:
-    data = open_bundle(bundle).read("model.onnx")
-    assert b"site-packages" not in data
-    assert b".py" not in data
-    names = [i.name for i in onnx.load_from_string(data).graph.initializer]
-    assert not any(name.endswith(".text") for name in names)
+def test_graph_names_no_path_of_the_machine_that_made_it(bundle: Path) -> None:
+    graph = onnx.load_from_string(open_bundle(bundle).read("model.onnx"))
+    for tensor in graph.graph.initializer:
+        tensor.raw_data = b""  # weights are random bytes: any word is in them
+    words = graph.SerializeToString()
+    assert b"site-packages" not in words
+    assert b".py" not in words
 
 
 def test_fp16_halves_the_file_and_keeps_the_classes(checkpoint: Path, bundle: Path, tmp_path: Path) -> None:
@@ -90,16 +91,15 @@ def test_fixed_size_bundle_takes_any_image(checkpoint: Path, tmp_path: Path, mon
 
 
 def test_gate_refuses_a_graph_that_disagrees_and_writes_nothing(
-    checkpoint: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    graph = onnx.load_from_string(open_bundle(bundle).read("model.onnx"))
-    for tensor in graph.graph.initializer:  # a wrong export: one convolution's weights are scrambled
-        if tensor.name.endswith("pixel_decoder.embed.weight"):
-            value = onnx.numpy_helper.to_array(tensor)
-            tensor.CopyFrom(onnx.numpy_helper.from_array(value[::-1].copy(), tensor.name))
-    monkeypatch.setattr("rsseg_edge.export.graph.to_onnx", lambda network, size: graph)
+    def wrong(graph: onnx.ModelProto):
+        return lambda given: (np.full(given.shape[:3], 7, np.uint8), np.zeros((1, 3, 16, 24), np.float32))
+
+    monkeypatch.setattr(build, "_images", lambda request, spec: build.Images("one", [image(64, 96)[None]]))
+    monkeypatch.setattr(build, "_runner", wrong)
     with pytest.raises(RssegError, match="parity gate"):
-        export(Request("segclip-tiny", "fp32", checkpoint), tmp_path / "wrong", quiet)
+        export(Request("segclip-tiny", "fp32", checkpoint, size=(64, 96)), tmp_path / "wrong", quiet)
     assert not list(tmp_path.iterdir())
 
 
@@ -156,9 +156,5 @@ def test_what_overflows_a_half_is_found_and_kept() -> None:
     assert ranges["large"] == 600_000
     keep = precision.nodes_to_keep(model, ranges)
     assert keep == ["grow", "shrink"]
-    for kept, finite in ((keep, True), ([], False)):
-        engine = OnnxRuntimeEngine(precision.to_fp16(model, kept).SerializeToString())
-        found = engine.infer({"image": bright})["logits"]
-        assert np.isfinite(found).all() == finite
-        if finite:
-            np.testing.assert_allclose(found, np.sqrt(200), rtol=1e-3)
+    engine = OnnxRuntimeEngine(precision.to_fp16(model, keep).SerializeToString())
+    np.testing.assert_allclose(engine.infer({"image": bright})["logits"], np.sqrt(200), rtol=1e-3)

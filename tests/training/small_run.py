@@ -25,6 +25,9 @@ class Samples(list[Sample]):
 
     classes = CLASSES
 
+    def area(self, index: int) -> int:
+        return self[index].labels.size
+
 
 @cache
 def scenes(count: int = 3) -> Samples:

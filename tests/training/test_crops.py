@@ -17,6 +17,9 @@ PLAIN = {"color": 0.0, "blur": 0.0}
 class Samples(list):
     classes = ClassTable(("red", "green", "blue", "yellow"), tuple(map(tuple, PALETTE.tolist())))
 
+    def area(self, index):
+        return self[index].labels.size
+
 
 def painted(height, width, cell=23, seed=0):
     """Cells of plain colours; the colour is the label, and a corner is unlabelled."""
@@ -34,6 +37,16 @@ def source(seed=1, sets=None, **config):
     return CropSource(sets, CropConfig(**{"size": 96, **config}), seed)
 
 
+def test_samples_that_no_longer_fit_the_memory_are_read_again(monkeypatch):
+    expected = [source().crop(n) for n in range(8)]
+    monkeypatch.setattr("rsseg_edge.training.crops.MEMORY", 1)
+    scarce = source()
+    for n in range(8):
+        for got, want in zip(scarce.crop(n), expected[n], strict=True):
+            np.testing.assert_array_equal(got, want)
+        assert sum(len(kept._kept) for kept in scarce._samples) == 1
+
+
 def test_a_crop_depends_on_seed_and_number_alone():
     first, second, other = source(), source(), source(seed=2)
     expected = [first.crop(n) for n in range(6)]
@@ -45,12 +58,12 @@ def test_a_crop_depends_on_seed_and_number_alone():
 
 
 @pytest.mark.parametrize(
-    ("scale", "tolerance"), [((1.0, 1.0), 0.004), ((0.35, 0.6), 0.015), ((0.7, 1.6), 0.004), ((2.5, 3.0), 0.004)]
+    ("scale", "tolerance"), [((1.0, 1.0), 0.004), ((0.35, 0.6), 0.008), ((0.7, 1.6), 0.004), ((2.5, 3.0), 0.004)]
 )
 def test_labels_stay_with_their_pixels(scale, tolerance):
     """Scaled, turned, mirrored: where a pixel has the colour of one class, that is its label.
 
-    Shrunk labels may lie half a pixel beside the averaged image: more pixels at the borders of cells are off.
+    A shrunk image is averaged, its labels are not: more pixels at the borders of cells are off.
     """
     crops = source(scale=scale, tilt=20.0, **PLAIN)
     compared = 0

