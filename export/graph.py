@@ -1,4 +1,8 @@
-"""A trained network as an ONNX graph: uint8 image in, class map, confidence and logits out."""
+"""A trained network as an ONNX graph: uint8 image in, class map, confidence and logits out.
+
+Attention that is masked or deformable is one node of the domain ``rsseg`` each, with a body in standard operators: a
+runtime that has our kernels runs those, any other the body.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rsseg_edge.kernels.functions import OPSET, attach
 from rsseg_edge.models.decide import decide
 from rsseg_edge.models.segclip.network import SegCLIP, class_shares, upsample
 
-OPSET = 18
 MULTIPLE = 32
 
 
@@ -38,7 +42,7 @@ class DeployedSegCLIP(nn.Module):
 
 
 def to_onnx(network: SegCLIP, size: tuple[int, int] | None) -> onnx.ModelProto:
-    """Export in float32.
+    """Export in float32, in the opset of the bodies.
 
     Args:
         network: in evaluation mode.
@@ -66,7 +70,9 @@ def to_onnx(network: SegCLIP, size: tuple[int, int] | None) -> onnx.ModelProto:
             verbose=False,
         )
     assert program is not None
-    return tidy(program.model_proto)
+    model = tidy(program.model_proto)
+    attach(model)
+    return model
 
 
 class _PaddedConv(nn.Module):

@@ -88,6 +88,13 @@ OPS: dict[str, Op] = {
 }
 
 
+def calls_operators(model: bytes) -> bool:
+    """Whether a serialised ONNX model imports our domain. The edge install has no ``onnx`` to parse it with."""
+    name = DOMAIN.encode()
+    # OperatorSetIdProto: field 1 the domain, field 2 the version, which every writer puts in this order.
+    return b"\x0a" + bytes([len(name)]) + name + b"\x10" in model
+
+
 def ort_library() -> Path | None:
     """The ONNX Runtime custom-op library, for ``SessionOptions.register_custom_ops_library``.
 

@@ -48,9 +48,7 @@ def ms_deform_attn(
     return _call("MSDeformAttn", inputs, {}, shape)
 
 
-def _call(
-    op: str, inputs: Sequence[Tensor], attributes: dict[str, int], shape: Sequence[int | torch.SymInt]
-) -> Tensor:
+def _call(op: str, inputs: Sequence[Tensor], attributes: dict[str, int], shape: Sequence[int | torch.SymInt]) -> Tensor:
     if torch.onnx.is_in_onnx_export():
         out: Tensor = torch.onnx.ops.symbolic(
             f"{DOMAIN}::{op}", inputs, {**attributes}, dtype=inputs[0].dtype, shape=list(shape), version=VERSION

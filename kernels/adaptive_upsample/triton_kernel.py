@@ -67,9 +67,7 @@ def fold_kernel(
         along = _coefficient(row % height, down[:, None], i[None, :], m, height, RADIUS)
         half = tl.sum(taps * along[:, :, None], axis=1)
         out = tl.sum(half[:, :, None] * across, axis=1)
-        tl.store(
-            target + m * WINDOW, out.to(folded_ptr.dtype.element_ty), mask=inside[:, None] & (n < WINDOW)[None, :]
-        )
+        tl.store(target + m * WINDOW, out.to(folded_ptr.dtype.element_ty), mask=inside[:, None] & (n < WINDOW)[None, :])
 
 
 @triton.jit
@@ -128,6 +126,4 @@ def adaptive_upsample_kernel(
     pixel, inside = output_pixels(first_row, row, column, width)
     c = channel + tl.arange(0, BLOCK_C)
     place = pixel[:, None] * channels + c[None, :]
-    tl.store(
-        output_ptr + place, total.to(output_ptr.dtype.element_ty), mask=inside[:, None] & (c < channels)[None, :]
-    )
+    tl.store(output_ptr + place, total.to(output_ptr.dtype.element_ty), mask=inside[:, None] & (c < channels)[None, :])

@@ -51,7 +51,8 @@ def compile_all(variants: list[Variant], arch: int) -> list[Compiled]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "compiled.json"
         child = [sys.executable, "-m", __name__, str(arch), jobs, str(out)]
-        ran = subprocess.run(child, capture_output=True, text=True, check=False)
+        # Not where the caller stands: in a checkout, `-m` would find the sources without the folders mapped below them.
+        ran = subprocess.run(child, cwd=folder, capture_output=True, text=True, check=False)
         if ran.returncode or not out.exists():
             reason = (ran.stderr.strip() or f"exit status {ran.returncode}").splitlines()[-1]
             raise RuntimeError(f"sm_{arch}: the Triton compiler failed: {reason}")

@@ -48,6 +48,4 @@ def bilateral_kernel_kernel(
     weighted = weights / tl.sum(weights, axis=1)[:, None] * spatial[None, :]
     weighted = weighted / tl.maximum(tl.sum(weighted, axis=1), 1e-7)[:, None]
     place = ((first_row + y) * width + x)[:, None] * (SIZE * SIZE) + o[None, :]
-    tl.store(
-        output_ptr + place, weighted.to(output_ptr.dtype.element_ty), mask=(x < width)[:, None] & window[None, :]
-    )
+    tl.store(output_ptr + place, weighted.to(output_ptr.dtype.element_ty), mask=(x < width)[:, None] & window[None, :])

@@ -93,7 +93,7 @@ def test_fixed_size_bundle_takes_any_image(checkpoint: Path, tmp_path: Path, mon
 def test_gate_refuses_a_graph_that_disagrees_and_writes_nothing(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(graph: onnx.ModelProto):
+    def wrong(graph: onnx.ModelProto, kernels: bool):
         return lambda given: (np.full(given.shape[:3], 7, np.uint8), np.zeros((1, 3, 16, 24), np.float32))
 
     monkeypatch.setattr(build, "_images", lambda request, spec: build.Images("one", [image(64, 96)[None]]))

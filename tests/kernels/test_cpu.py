@@ -169,3 +169,21 @@ def test_a_missing_attribute_is_an_error_that_names_the_operator():
     del model.graph.node[0].attribute[:]
     with pytest.raises(Exception, match="BilateralKernel: attribute radius is missing"):
         session(model.SerializeToString())
+
+
+def test_a_runtime_older_than_our_declarations_is_refused_with_the_reason():
+    said = []
+    create_status = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p)(
+        lambda code, message: said.append(message.decode()) or 1
+    )
+    table = (ctypes.c_void_p * 1)(ctypes.cast(create_status, ctypes.c_void_p))
+    get_api = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_uint32)(
+        lambda version: ctypes.addressof(table) if version < 16 else None
+    )
+    name = ctypes.create_string_buffer(b"1.15.1")
+    get_version = ctypes.CFUNCTYPE(ctypes.c_void_p)(lambda: ctypes.addressof(name))
+    base = (ctypes.c_void_p * 2)(*(ctypes.cast(f, ctypes.c_void_p) for f in (get_api, get_version)))
+    register = ctypes.CDLL(str(LIBRARY)).RegisterCustomOps
+    register.restype = ctypes.c_void_p
+    assert register(None, base) == 1
+    assert said == ["rsseg: the operators need ONNX Runtime 1.16 or later, this is 1.15.1"]

@@ -20,7 +20,7 @@ from rsseg_edge.kernels.registry import OPS
 from rsseg_edge.kernels.single_op import single_op_model
 
 SOURCE = Path(__file__).parents[2]
-FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=all -O1 -g"
+FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=all -O1 -g1"
 
 
 def runtime(compiler: str, name: str) -> str | None:
@@ -42,7 +42,8 @@ def sanitized(tmp_path_factory):
     build = tmp_path_factory.mktemp("sanitized")
     configure = [cmake, "-S", SOURCE, "-B", build, f"-DCMAKE_CXX_FLAGS={FLAGS}", "-DCMAKE_BUILD_TYPE=Debug"]
     subprocess.run([*configure, "-DRSSEG_EMULATE_AVX512=ON"], check=True, capture_output=True)
-    subprocess.run([cmake, "--build", build, "--target", "rsseg_ort_ops"], check=True, capture_output=True)
+    make = [cmake, "--build", build, "--target", "rsseg_ort_ops", "--parallel", "2"]
+    subprocess.run(make, check=True, capture_output=True)
     # numpy and ONNX Runtime keep memory until the process ends: leaks are theirs to report.
     environment = {"LD_PRELOAD": ":".join(filter(None, preload)), "ASAN_OPTIONS": "detect_leaks=0"}
     return next(build.rglob("librsseg_ort_ops.so")), environment

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -21,13 +20,27 @@ HALF = 3
 FUNCTIONS = {name: op.room for name, op in OPS.items() if op.triton}
 
 
+@pytest.fixture(scope="module")
+def children():
+    """A process for every operator, all at once: Triton reads the variable once, when a kernel is defined."""
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
+    started = {
+        op: subprocess.Popen(
+            [sys.executable, __file__, op],
+            env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )
+        for op in FUNCTIONS
+    }  # fmt: skip
+    yield started
+    for child in started.values():
+        child.kill()
+
+
 @pytest.mark.parametrize("op", FUNCTIONS)
-def test_kernel_agrees_with_the_reference_in_the_interpreter(op):
-    # Triton reads the variable once, when a kernel is defined: a process of its own.
-    child = [sys.executable, str(Path(__file__)), op]
-    ran = subprocess.run(child, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
-    assert f"{len(cases(op)) + HALF} runs" in ran.stdout
+def test_kernel_agrees_with_the_reference_in_the_interpreter(children, op):
+    said, _ = children[op].communicate()
+    assert children[op].returncode == 0, said[-3000:]
+    assert f"{len(cases(op)) + HALF} runs, 0 failures" in said
 
 
 def table(op: str) -> None:
