@@ -34,14 +34,28 @@ RSSEG_SAME_FIELD(GetInputType);
 RSSEG_SAME_FIELD(GetInputTypeCount);
 RSSEG_SAME_FIELD(GetOutputType);
 RSSEG_SAME_FIELD(GetOutputTypeCount);
+RSSEG_SAME_FIELD(KernelCompute);
 RSSEG_SAME_FIELD(KernelDestroy);
 RSSEG_SAME_FIELD(GetInputCharacteristic);
 RSSEG_SAME_FIELD(GetOutputCharacteristic);
 RSSEG_SAME_FIELD(GetInputMemoryType);
+RSSEG_SAME_FIELD(GetVariadicInputMinArity);
+RSSEG_SAME_FIELD(GetVariadicInputHomogeneity);
+RSSEG_SAME_FIELD(GetVariadicOutputMinArity);
+RSSEG_SAME_FIELD(GetVariadicOutputHomogeneity);
 RSSEG_SAME_FIELD(CreateKernelV2);
 RSSEG_SAME_FIELD(KernelComputeV2);
+#if ORT_API_VERSION >= 17
+static_assert(offsetof(OrtCustomOp, InferOutputShapeFn) == offsetof(rsseg::ort::CustomOp, InferOutputShape));
+RSSEG_SAME_FIELD(GetStartVersion);
+RSSEG_SAME_FIELD(GetEndVersion);
+#endif
 
-static_assert(ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT == rsseg::ort::kFloat);
-static_assert(ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 == rsseg::ort::kInt64);
-static_assert(ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16 == rsseg::ort::kHalf);
-static_assert(ORT_INVALID_ARGUMENT == rsseg::ort::kInvalidArgument);
+constexpr int number(int value) { return value; }
+static_assert(number(ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) == rsseg::ort::kFloat);
+static_assert(number(ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64) == rsseg::ort::kInt64);
+static_assert(number(ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16) == rsseg::ort::kHalf);
+static_assert(number(ORT_FAIL) == rsseg::ort::kFail);
+static_assert(number(ORT_INVALID_ARGUMENT) == rsseg::ort::kInvalidArgument);
+static_assert(number(INPUT_OUTPUT_REQUIRED) == rsseg::ort::kRequired);
+static_assert(number(OrtMemTypeDefault) == rsseg::ort::kDefault);
