@@ -46,6 +46,9 @@ RSSEG_INLINE Vec max(Vec a, Vec b) { return a > b ? a : b; }
 RSSEG_INLINE float lane(Vec v, int) { return v; }
 // a where the lowest bits are set, lane by lane, else b.
 RSSEG_INLINE Vec select(std::uint32_t bits, Vec a, Vec b) { return (bits & 1) ? a : b; }
+// Bit first + i where lane i of a comparison holds; any_lane() joins the lanes to one word.
+RSSEG_INLINE IntVec bits_where(bool holds, int first) { return static_cast<IntVec>(static_cast<std::uint32_t>(holds) << first); }
+RSSEG_INLINE std::uint32_t any_lane(IntVec v) { return static_cast<std::uint32_t>(v); }
 
 #else
 
@@ -65,8 +68,58 @@ RSSEG_INLINE Vec select(std::uint32_t bits, Vec a, Vec b) {
     const IntVec all = static_cast<std::int32_t>(bits) - IntVec{};
     return (all & places) != 0 ? a : b;
 }
+RSSEG_INLINE IntVec bits_where(IntVec holds, int first) {
+    typedef std::uint32_t Bits __attribute__((vector_size(4 * RSSEG_LANES)));
+    Bits places;
+    RSSEG_UNROLL
+    for (int i = 0; i < kLanes; ++i) places[i] = 1u << (first + i);
+    return holds & reinterpret_cast<IntVec>(places);
+}
+RSSEG_INLINE std::uint32_t any_lane(IntVec v) {
+    std::uint64_t words[kLanes / 2];
+    std::memcpy(words, &v, sizeof v);
+    for (int i = 1; i < kLanes / 2; ++i) words[0] |= words[i];
+    return static_cast<std::uint32_t>(words[0] | words[0] >> 32);
+}
 
 #endif
+
+// The lanes of two vectors in turn, from lane `first` on, half a vector of each.
+RSSEG_INLINE Vec interleave(Vec a, Vec b, int first) {
+#if RSSEG_LANES == 1
+    return first ? b : a;
+#elif defined(__clang__)
+    Vec out;
+    RSSEG_UNROLL
+    for (int i = 0; i < kLanes; ++i) out[i] = i % 2 ? b[first + i / 2] : a[first + i / 2];
+    return out;
+#else
+    IntVec order;
+    RSSEG_UNROLL
+    for (int i = 0; i < kLanes; ++i) order[i] = first + i / 2 + i % 2 * kLanes;
+    return __builtin_shuffle(a, b, order);
+#endif
+}
+
+// target[c][r] = source[r][c] for a square of kLanes; rows lie so many floats apart.
+RSSEG_INLINE void transpose(const float* source, std::size_t source_stride, float* target, std::size_t target_stride) {
+    Vec rows[kLanes];
+    RSSEG_UNROLL
+    for (int r = 0; r < kLanes; ++r) rows[r] = load(source + static_cast<std::size_t>(r) * source_stride);
+    RSSEG_UNROLL
+    for (int step = 1; step < kLanes; step *= 2) {
+        Vec mixed[kLanes];
+        RSSEG_UNROLL
+        for (int i = 0; i < kLanes / 2; ++i) {
+            mixed[2 * i] = interleave(rows[i], rows[i + kLanes / 2], 0);
+            mixed[2 * i + 1] = interleave(rows[i], rows[i + kLanes / 2], kLanes / 2);
+        }
+        RSSEG_UNROLL
+        for (int r = 0; r < kLanes; ++r) rows[r] = mixed[r];
+    }
+    RSSEG_UNROLL
+    for (int r = 0; r < kLanes; ++r) store(target + static_cast<std::size_t>(r) * target_stride, rows[r]);
+}
 
 RSSEG_INLINE Vec load_partial(const float* p, int count) {
     float lanes[kLanes] = {};
@@ -80,16 +133,31 @@ RSSEG_INLINE void store_partial(float* p, Vec v, int count) {
     std::memcpy(p, lanes, static_cast<std::size_t>(count) * sizeof(float));
 }
 
-RSSEG_INLINE float sum(Vec v) {
-    float total = 0;
-    for (int i = 0; i < kLanes; ++i) total += lane(v, i);
+// Folds the lanes to at most four, with whole-vector steps.
+template <class Join>
+RSSEG_INLINE float reduce(Vec v, Join join) {
+#if RSSEG_LANES > 4
+    typedef float Quad __attribute__((vector_size(16)));
+    Quad quads[kLanes / 4];
+    std::memcpy(quads, &v, sizeof v);
+    RSSEG_UNROLL
+    for (int i = kLanes / 8; i > 0; i /= 2) {
+        for (int j = 0; j < i; ++j) quads[j] = join(quads[j], quads[j + i]);
+    }
+    return join(join(quads[0][0], quads[0][2]), join(quads[0][1], quads[0][3]));
+#else
+    float total = lane(v, 0);
+    for (int i = 1; i < kLanes; ++i) total = join(total, lane(v, i));
     return total;
+#endif
+}
+
+RSSEG_INLINE float sum(Vec v) {
+    return reduce(v, [](auto a, auto b) { return a + b; });
 }
 
 RSSEG_INLINE float highest(Vec v) {
-    float top = lane(v, 0);
-    for (int i = 1; i < kLanes; ++i) top = lane(v, i) > top ? lane(v, i) : top;
-    return top;
+    return reduce(v, [](auto a, auto b) { return a > b ? a : b; });
 }
 
 // e^x for x <= 0, with an absolute error below 2e-7, as a softmax needs it; below -87 it stays at e^-87, 1.6e-38.

@@ -1,6 +1,6 @@
 // Flash attention on a CPU: scores exist for 64 keys and a few queries at a time. The mask logits are read once, into one
-// bit a position, and a query skips every 64 keys of which it may see none. Keys and values are repacked head by head
-// first: in place, a head's rows are a whole token apart, which no hardware prefetcher follows.
+// bit a position, and a query skips every 64 keys of which it may see none. Every task copies the keys and values of its
+// head block by block: in place, a head's rows are a whole token apart and evict each other.
 #include "cpu.h"
 
 #include <math.h>  // not <cmath>: its float overloads are inline functions, shared between instruction sets
@@ -11,14 +11,22 @@ namespace rsseg {
 namespace RSSEG_ISA {
 namespace {
 
-constexpr int kKeys = 64;       // keys of a block: one machine word of mask bits
-constexpr int kMostRows = 64;   // queries of a task
+constexpr int kKeys = 64;        // keys of a block: one machine word of mask bits
+constexpr int kMostRows = 128;   // queries of a task
 constexpr int kRows = kWide == 4 ? 8 : 6;  // queries in registers: two vectors of scores each
 constexpr float kLowest = -3.0e38f;
 
 using Word = std::uint64_t;
 
 std::size_t up(std::size_t n, std::size_t step) { return (n + step - 1) / step * step; }
+
+// Bits of the logits that are not negative, 32 at once.
+RSSEG_INLINE std::uint32_t read_half(const float* logits) {
+    IntVec found = {};
+    RSSEG_UNROLL
+    for (int i = 0; i < 32; i += kLanes) found |= bits_where(load(logits + i) >= 0.0f, i);
+    return any_lane(found);
+}
 
 // One bit a key; a row without any allowed key gets all of them.
 void read_mask(const float* logits, std::size_t length, std::size_t words, Word* bits) {
@@ -27,91 +35,15 @@ void read_mask(const float* logits, std::size_t length, std::size_t words, Word*
         const float* first = logits + w * kKeys;
         const std::size_t count = length - w * kKeys < kKeys ? length - w * kKeys : kKeys;
         Word word = 0;
-        for (std::size_t i = 0; i < count; ++i) word |= static_cast<Word>(first[i] >= 0.0f) << i;
+        if (count == kKeys)
+            word = read_half(first) | static_cast<Word>(read_half(first + 32)) << 32;
+        else
+            for (std::size_t i = 0; i < count; ++i) word |= static_cast<Word>(first[i] >= 0.0f) << i;
         any |= bits[w] = word;
     }
     if (any) return;
     for (std::size_t w = 0; w < words; ++w) bits[w] = ~Word{0};
     if (length % kKeys) bits[words - 1] >>= kKeys - length % kKeys;
-}
-
-// scores[row][key] = <query row, key>; keys lie transposed, [depth][kKeys].
-template <int R>
-RSSEG_INLINE void score(const float* const* queries, const float* keys, std::size_t depth, float* const* scores) {
-    constexpr int V = kLanes * 2 <= kKeys ? 2 : 1;
-    for (int k = 0; k < kKeys; k += V * kLanes) {
-        Vec sums[R][V] = {};
-        for (std::size_t c = 0; c < depth; ++c) {
-            Vec column[V];
-            RSSEG_UNROLL
-            for (int v = 0; v < V; ++v) column[v] = load(keys + c * kKeys + k + v * kLanes);
-            RSSEG_UNROLL
-            for (int r = 0; r < R; ++r) {
-                const Vec q = splat(queries[r][c]);
-                RSSEG_UNROLL
-                for (int v = 0; v < V; ++v) sums[r][v] += q * column[v];
-            }
-        }
-        RSSEG_UNROLL
-        for (int r = 0; r < R; ++r) {
-            RSSEG_UNROLL
-            for (int v = 0; v < V; ++v) store(scores[r] + k + v * kLanes, sums[r][v]);
-        }
-    }
-}
-
-// One step of the online softmax on 64 scores; returns what the sums so far are multiplied with. Positions that the mask
-// closes keep e^-87, which is nothing beside the 1 of the row's top.
-RSSEG_INLINE float soften(float* scores, Word bits, float* top, float* total) {
-    Vec high = splat(kLowest);
-    for (int k = 0; k < kKeys; k += kLanes) {
-        const Vec s = select(static_cast<std::uint32_t>(bits >> k), load(scores + k), splat(kLowest));
-        store(scores + k, s);
-        high = max(high, s);
-    }
-    const float before = *top, here = highest(high);
-    float keep = 1;
-    if (here > before) {
-        keep = expf(before - here);
-        *top = here;
-    }
-    Vec added = {};
-    for (int k = 0; k < kKeys; k += kLanes) {
-        const Vec p = exp(load(scores + k) - *top);
-        store(scores + k, p);
-        added += p;
-    }
-    *total = *total * keep + sum(added);
-    return keep;
-}
-
-// outputs[row] = outputs[row] * keep[row] + weights[row] . values; values [kKeys][padded depth].
-template <int R, int V>
-RSSEG_INLINE void mix(const float* const* weights, const float* keep, const float* values, std::size_t padded, int keys,
-                      float* const* outputs, std::size_t c) {
-    Vec sums[R][V];
-    RSSEG_UNROLL
-    for (int r = 0; r < R; ++r) {
-        RSSEG_UNROLL
-        for (int v = 0; v < V; ++v) sums[r][v] = load(outputs[r] + c + v * kLanes) * keep[r];
-    }
-    for (int k = 0; k < keys; ++k) {
-        const float* row = values + static_cast<std::size_t>(k) * padded + c;
-        Vec value[V];
-        RSSEG_UNROLL
-        for (int v = 0; v < V; ++v) value[v] = load(row + v * kLanes);
-        RSSEG_UNROLL
-        for (int r = 0; r < R; ++r) {
-            const Vec w = splat(weights[r][k]);
-            RSSEG_UNROLL
-            for (int v = 0; v < V; ++v) sums[r][v] += w * value[v];
-        }
-    }
-    RSSEG_UNROLL
-    for (int r = 0; r < R; ++r) {
-        RSSEG_UNROLL
-        for (int v = 0; v < V; ++v) store(outputs[r] + c + v * kLanes, sums[r][v]);
-    }
 }
 
 // 64 keys and what their queries have gathered so far.
@@ -122,100 +54,181 @@ struct Block {
     const Word* mask;      // one word a row, `words` apart
     std::size_t words, depth, padded;
     int filled;
-    float *scores, *outputs, *tops, *totals;
+    float *scores, *outputs, *tops, *totals;  // totals [rows][kLanes]
 };
 
+// scores[r][key] = <query of rows[r], key>, kLowest where the mask is closed; returns each row's highest.
 template <int R>
-RSSEG_INLINE void step(const Block& block, const int* rows) {
+RSSEG_INLINE void score(const Block& block, const int* rows, Vec (&high)[R]) {
+    // Enough sums at once to hide the latency of an addition.
+    constexpr int V = kKeys / kLanes < (R > 2 ? 2 : 4) ? 1 : R > 2 ? 2 : 4;
     const float* queries[R];
-    float *scores[R], *outputs[R], keep[R];
+    Word mask[R];
+    RSSEG_UNROLL
     for (int r = 0; r < R; ++r) {
-        queries[r] = block.queries + rows[r] * block.padded;
-        scores[r] = block.scores + r * kKeys;
-        outputs[r] = block.outputs + rows[r] * block.padded;
+        queries[r] = block.queries + static_cast<std::size_t>(rows[r]) * block.padded;
+        mask[r] = block.mask[static_cast<std::size_t>(rows[r]) * block.words];
+        high[r] = splat(kLowest);
     }
-    score<R>(queries, block.keys, block.depth, scores);
-    for (int r = 0; r < R; ++r)
-        keep[r] = soften(scores[r], block.mask[rows[r] * block.words], block.tops + rows[r], block.totals + rows[r]);
-    std::size_t c = 0;
-    for (; c + 2 * kLanes <= block.padded; c += 2 * kLanes)
-        mix<R, 2>(scores, keep, block.values, block.padded, block.filled, outputs, c);
-    if (c < block.padded) mix<R, 1>(scores, keep, block.values, block.padded, block.filled, outputs, c);
-}
-
-// Keys and values by batch, head and block: keys [depth][kKeys], values [kKeys][padded], zeros where there are none.
-struct Packed {
-    const MaskedAttention& p;
-    float *keys, *values;
-    std::size_t words, depth, padded;
-
-    std::size_t place(std::size_t b, std::size_t head, std::size_t word) const {
-        return ((b * p.heads + head) * words + word) * kKeys * padded;
-    }
-
-    // Packs one block for all heads.
-    void operator()(std::size_t index) const {
-        const std::size_t b = index / words, word = index % words, start = word * kKeys;
-        const std::size_t filled = p.length - start < kKeys ? p.length - start : kKeys;
-        for (std::size_t head = 0; head < p.heads; ++head) {
-            const std::size_t offset = (b * p.length + start) * p.channels + head * depth;
-            float* key = keys + place(b, head, word);
-            float* value = values + place(b, head, word);
-            if (filled < kKeys) std::memset(key, 0, kKeys * padded * sizeof(float));
-            for (std::size_t k = 0; k < filled; ++k) {
-                const float* source = p.key + offset + k * p.channels;
-                for (std::size_t c = 0; c < depth; ++c) key[c * kKeys + k] = source[c];
-                std::memcpy(value + k * padded, p.value + offset + k * p.channels, depth * sizeof(float));
-                for (std::size_t c = depth; c < padded; ++c) value[k * padded + c] = 0;
+    for (int k = 0; k < kKeys; k += V * kLanes) {
+        Vec sums[R][V] = {};
+        for (std::size_t c = 0; c < block.depth; ++c) {
+            Vec column[V];
+            RSSEG_UNROLL
+            for (int v = 0; v < V; ++v) column[v] = load(block.keys + c * kKeys + k + v * kLanes);
+            RSSEG_UNROLL
+            for (int r = 0; r < R; ++r) {
+                const Vec q = splat(queries[r][c]);
+                RSSEG_UNROLL
+                for (int v = 0; v < V; ++v) sums[r][v] += q * column[v];
+            }
+        }
+        RSSEG_UNROLL
+        for (int r = 0; r < R; ++r) {
+            RSSEG_UNROLL
+            for (int v = 0; v < V; ++v) {
+                const int place = k + v * kLanes;
+                const Vec s = select(static_cast<std::uint32_t>(mask[r] >> place), sums[r][v], splat(kLowest));
+                store(block.scores + r * kKeys + place, s);
+                high[r] = max(high[r], s);
             }
         }
     }
-};
+}
 
+// One step of the online softmax on 64 scores; returns what the sums so far are multiplied with. Positions that the mask
+// closes keep e^-87, which is nothing beside the 1 of the row's top.
+RSSEG_INLINE float soften(float* scores, float here, float* top, float* totals) {
+    float keep = 1;
+    if (here > *top) {
+        keep = lane(exp(splat(*top - here)), 0);
+        *top = here;
+    }
+    Vec added[2] = {};
+    const Vec high = splat(*top);
+    RSSEG_UNROLL
+    for (int k = 0; k < kKeys; k += kLanes) {
+        const Vec p = exp(load(scores + k) - high);
+        store(scores + k, p);
+        added[k / kLanes % 2] += p;
+    }
+    store(totals, load(totals) * keep + (added[0] + added[1]));
+    return keep;
+}
+
+// outputs[row] = outputs[row] * keep[row] + weights[row] . values; values [kKeys][padded depth].
+template <int R, int V>
+RSSEG_INLINE void mix(const Block& block, const int* rows, const float* keep, std::size_t c) {
+    Vec sums[R][V];
+    float* outputs[R];
+    RSSEG_UNROLL
+    for (int r = 0; r < R; ++r) {
+        outputs[r] = block.outputs + static_cast<std::size_t>(rows[r]) * block.padded + c;
+        RSSEG_UNROLL
+        for (int v = 0; v < V; ++v) sums[r][v] = load(outputs[r] + v * kLanes) * keep[r];
+    }
+    const float *value = block.values + c, *weights = block.scores;
+    for (int k = 0; k < block.filled; ++k, value += block.padded) {
+        Vec row[V];
+        RSSEG_UNROLL
+        for (int v = 0; v < V; ++v) row[v] = load(value + v * kLanes);
+        RSSEG_UNROLL
+        for (int r = 0; r < R; ++r) {
+            const Vec w = splat(weights[r * kKeys + k]);
+            RSSEG_UNROLL
+            for (int v = 0; v < V; ++v) sums[r][v] += w * row[v];
+        }
+    }
+    RSSEG_UNROLL
+    for (int r = 0; r < R; ++r) {
+        RSSEG_UNROLL
+        for (int v = 0; v < V; ++v) store(outputs[r] + v * kLanes, sums[r][v]);
+    }
+}
+
+// R queries, by their row, on one block.
+template <int R>
+RSSEG_INLINE void step(const Block& block, const int* rows) {
+    Vec high[R];
+    score<R>(block, rows, high);
+    float keep[R];
+    for (int r = 0; r < R; ++r) {
+        float* totals = block.totals + static_cast<std::size_t>(rows[r]) * kLanes;
+        keep[r] = soften(block.scores + r * kKeys, highest(high[r]), block.tops + rows[r], totals);
+    }
+    constexpr int V = R > 2 ? 2 : 4;
+    std::size_t c = 0;
+    for (; c + V * kLanes <= block.padded; c += V * kLanes) mix<R, V>(block, rows, keep, c);
+    for (; c < block.padded; c += kLanes) mix<R, 1>(block, rows, keep, c);
+}
+
+// One head of one image and some of its queries.
 struct Task {
-    const Packed& packed;
+    const MaskedAttention& p;
     const Word* bits;
-    std::size_t chunks, rows;  // rows: queries of a task
+    std::size_t words, depth, padded, chunks, rows;  // rows: queries of a task
     volatile bool* failed;
 
+    // Copies one block of keys and values, zeros where there are none.
+    void copy(std::size_t b, std::size_t head, std::size_t start, float* keys, float* values) const {
+        const std::size_t filled = p.length - start < kKeys ? p.length - start : kKeys;
+        const float* key = p.key + (b * p.length + start) * p.channels + head * depth;
+        const float* value = p.value + (b * p.length + start) * p.channels + head * depth;
+        if (filled < kKeys) std::memset(keys, 0, kKeys * depth * sizeof(float));
+        std::size_t k = 0;
+        for (; k + kLanes <= filled; k += kLanes) {
+            std::size_t c = 0;
+            for (; c + kLanes <= depth; c += kLanes)
+                transpose(key + k * p.channels + c, p.channels, keys + c * kKeys + k, kKeys);
+            for (; c < depth; ++c)
+                for (std::size_t i = k; i < k + kLanes; ++i) keys[c * kKeys + i] = key[i * p.channels + c];
+        }
+        for (; k < filled; ++k)
+            for (std::size_t c = 0; c < depth; ++c) keys[c * kKeys + k] = key[k * p.channels + c];
+        for (k = 0; k < filled; ++k, value += p.channels, values += padded) {
+            std::memcpy(values, value, depth * sizeof(float));
+            for (std::size_t c = depth; c < padded; ++c) values[c] = 0;
+        }
+    }
+
     void operator()(std::size_t index) const {
-        const MaskedAttention& p = packed.p;
         const std::size_t chunk = index % chunks, head = index / chunks % p.heads, b = index / chunks / p.heads;
-        const std::size_t words = packed.words, depth = packed.depth, padded = packed.padded;
         const std::size_t first = chunk * rows, count = p.queries - first < rows ? p.queries - first : rows;
-        Scratch scratch(2 * count * padded + kRows * kKeys + 2 * count);
+        Scratch scratch(kKeys * (depth + padded + kRows) + count * (2 * padded + 1 + kLanes));
         if (!scratch) {
             *failed = true;
             return;
         }
+        float *keys = scratch.take(kKeys * depth), *values = scratch.take(kKeys * padded);
         float* queries = scratch.take(count * padded);
-        Block block{nullptr, nullptr, queries, nullptr, words, depth, padded, 0,
-                    scratch.take(kRows * kKeys), scratch.take(count * padded), scratch.take(count), scratch.take(count)};
+        Block block{keys, values, queries, nullptr, words, depth, padded, 0, scratch.take(kKeys * kRows),
+                    scratch.take(count * padded), nullptr, scratch.take(count * kLanes)};
+        block.tops = scratch.take(count);
 
         const float scale = 1.0f / sqrtf(static_cast<float>(depth));
         for (std::size_t r = 0; r < count; ++r) {
             const float* q = p.query + (b * p.queries + first + r) * p.channels + head * depth;
             for (std::size_t c = 0; c < depth; ++c) queries[r * padded + c] = q[c] * scale;
             block.tops[r] = kLowest;
-            block.totals[r] = 0;
         }
         std::memset(block.outputs, 0, count * padded * sizeof(float));
+        std::memset(block.totals, 0, count * kLanes * sizeof(float));
         for (std::size_t w = 0; w < words; ++w) {
-            const std::size_t start = w * kKeys;
-            block.filled = static_cast<int>(p.length - start < kKeys ? p.length - start : kKeys);
-            block.mask = bits + (b * p.queries + first) * words + w;
-            block.keys = packed.keys + packed.place(b, head, w);
-            block.values = packed.values + packed.place(b, head, w);
             int seeing[kMostRows], n = 0, i = 0;
+            block.mask = bits + (b * p.queries + first) * words + w;
             for (std::size_t r = 0; r < count; ++r)
                 if (block.mask[r * words]) seeing[n++] = static_cast<int>(r);
+            if (!n) continue;
+            copy(b, head, w * kKeys, keys, values);
+            block.filled = static_cast<int>(p.length - w * kKeys < kKeys ? p.length - w * kKeys : kKeys);
             for (; i + kRows <= n; i += kRows) step<kRows>(block, seeing + i);
+            for (; i + 4 <= n; i += 4) step<4>(block, seeing + i);
             for (; i + 2 <= n; i += 2) step<2>(block, seeing + i);
             for (; i < n; ++i) step<1>(block, seeing + i);
         }
         for (std::size_t r = 0; r < count; ++r) {
             float* out = p.output + (b * p.queries + first + r) * p.channels + head * depth;
-            const float share = 1.0f / block.totals[r];
+            const float share = 1.0f / sum(load(block.totals + r * kLanes));
             for (std::size_t c = 0; c < depth; ++c) out[c] = block.outputs[r * padded + c] * share;
         }
     }
@@ -224,24 +237,15 @@ struct Task {
 }  // namespace
 
 bool masked_attention(const MaskedAttention& p, const Threads& threads) {
-    const std::size_t words = up(p.length, kKeys) / kKeys, depth = p.channels / p.heads, padded = up(depth, kLanes);
-    const std::size_t size = p.batch * p.heads * words * kKeys * padded;
+    const std::size_t words = up(p.length, kKeys) / kKeys, depth = p.channels / p.heads;
     Word* bits = static_cast<Word*>(std::malloc(p.batch * p.queries * words * sizeof(Word)));
-    Scratch memory(2 * size);
-    volatile bool failed = !bits || !memory;
+    volatile bool failed = !bits;
     if (!failed) {
-        float* keys = memory.take(size);
-        const Packed packed{p, keys, memory.take(size), words, depth, padded};
-        // Both in one go: threads meet once less.
-        auto prepare = [&](std::size_t i) {
-            if (i < p.batch * words) return packed(i);
-            const std::size_t row = i - p.batch * words;
-            read_mask(p.mask_logits + row * p.length, p.length, words, bits + row * words);
-        };
-        parallel_for(threads, p.batch * (words + p.queries), prepare);
+        auto prepare = [&](std::size_t row) { read_mask(p.mask_logits + row * p.length, p.length, words, bits + row * words); };
+        parallel_for(threads, p.batch * p.queries, prepare);
         const std::size_t fewest = up(p.queries, kMostRows) / kMostRows, rows = up(p.queries, fewest) / fewest;
         const std::size_t chunks = up(p.queries, rows) / rows;
-        Task task{packed, bits, chunks, rows, &failed};
+        Task task{p, bits, words, depth, up(depth, kLanes), chunks, rows, &failed};
         parallel_for(threads, p.batch * p.heads * chunks, task);
     }
     std::free(bits);
