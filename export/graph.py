@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rsseg_edge.kernels.functions import OPSET, attach
+from rsseg_edge.kernels.registry import DOMAIN
 from rsseg_edge.models.decide import decide
 from rsseg_edge.models.segclip.network import SegCLIP, class_shares, upsample
 
@@ -102,9 +103,11 @@ def _fix_same_padding(module: nn.Module) -> None:
 def tidy(model: onnx.ModelProto) -> onnx.ModelProto:
     """Drop what the exporter leaves for its own debugging: it doubles the file and names paths of this machine."""
     del model.metadata_props[:]
-    for node in model.graph.node:
+    for i, node in enumerate(model.graph.node):
         del node.metadata_props[:]
         node.doc_string = ""
+        if node.domain == DOMAIN:  # all of them are "symbolic" to the exporter
+            node.name = f"{node.op_type}_{i}"
     for value in [*model.graph.value_info, *model.graph.input, *model.graph.output]:
         del value.metadata_props[:]
     for tensor in model.graph.initializer:

@@ -117,7 +117,7 @@ def test_mixed_precision_stays_close(decoders, dtype):
     assert F.cosine_similarity(exact.flatten(), mixed.float().flatten(), dim=0) > 0.99
 
 
-def test_decoder_exports_to_onnx():
+def test_decoder_exports_to_a_graph_of_any_size():
     pytest.importorskip("onnxscript")
     from rsseg_edge.kernels.functions import attach
 
@@ -125,14 +125,19 @@ def test_decoder_exports_to_onnx():
     torch.manual_seed(1)
     config = PixelDecoderConfig(kind="deformable", layers=1, heads=8, points=4, feedforward=96)
     decoder = DeformablePixelDecoder(IN_CHANNELS, 64, config).eval()
-    inputs = features(64, 96, batch=1)
-    program = torch.onnx.export(decoder, (inputs,), dynamo=True, opset_version=18, verbose=False)
+    rows, columns = torch.export.Dim("rows", min=1, max=64), torch.export.Dim("columns", min=1, max=64)
+    program = torch.onnx.export(
+        decoder, (features(64, 96, batch=1),), dynamo=True, opset_version=18, verbose=False,
+        dynamic_shapes=([{2: k * rows, 3: k * columns} for k in (8, 4, 2, 1)],),
+    )  # fmt: skip
     model = program.model_proto
     assert attach(model) == ["MSDeformAttn"]
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [i.name for i in session.get_inputs()]
-    outputs = session.run(None, dict(zip(names, (f.numpy() for f in inputs), strict=True)))
-    with torch.no_grad():
-        memory, embedding = decoder(inputs)
-    for got, expected in zip(outputs, [*memory, embedding], strict=True):
-        np.testing.assert_allclose(got, expected.numpy(), atol=2e-5, rtol=1e-4)
+    for size in ((64, 96), (160, 96), (32, 224)):
+        inputs = features(*size, batch=1)
+        outputs = session.run(None, dict(zip(names, (f.numpy() for f in inputs), strict=True)))
+        with torch.no_grad():
+            memory, embedding = decoder(inputs)
+        for got, expected in zip(outputs, [*memory, embedding], strict=True):
+            np.testing.assert_allclose(got, expected.numpy(), atol=2e-5, rtol=1e-4)
