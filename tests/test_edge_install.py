@@ -46,7 +46,7 @@ EDGE += ("kernels.registry", "postprocess", "preprocess", "sinks", "sources")
 
 
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-I", "-c", code, *arguments], capture_output=True, text=True, check=False)
 
 
 def edge_modules() -> list[str]:

@@ -247,7 +247,7 @@ def test_full_disk(run: Callable[..., Ran], tmp_path: Path, write_video: Write, 
 
 def started(clip: Path, out: Path, bundle: Path) -> subprocess.Popen:
     """A run that has written a part of its video."""
-    command = [sys.executable, "-c", COMMAND, str(clip), "-o", str(out), "--model", str(bundle)]
+    command = [sys.executable, "-I", "-c", COMMAND, str(clip), "-o", str(out), "--model", str(bundle)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not any(p.stat().st_size > 20_000 for p in out.glob("overlay.mp4.*.part")):
