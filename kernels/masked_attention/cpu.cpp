@@ -242,7 +242,11 @@ bool masked_attention(const MaskedAttention& p, const Threads& threads) {
     volatile bool failed = !bits;
     if (!failed) {
         auto prepare = [&](std::size_t row) { read_mask(p.mask_logits + row * p.length, p.length, words, bits + row * words); };
-        parallel_for(threads, p.batch * p.queries, prepare);
+        // Below 64 Ki logits the threads would take longer to wake up.
+        if (p.batch * p.queries * p.length < 65536)
+            for (std::size_t row = 0; row < p.batch * p.queries; ++row) prepare(row);
+        else
+            parallel_for(threads, p.batch * p.queries, prepare);
         const std::size_t fewest = up(p.queries, kMostRows) / kMostRows, rows = up(p.queries, fewest) / fewest;
         const std::size_t chunks = up(p.queries, rows) / rows;
         Task task{p, bits, words, depth, up(depth, kLanes), chunks, rows, &failed};
