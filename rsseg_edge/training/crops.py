@@ -160,6 +160,19 @@ def _recolor(image: npt.NDArray[np.uint8], config: CropConfig, rng: np.random.Ge
     mix = np.diag(tint) @ (saturation * (np.eye(3) - grey) + grey) * contrast * brightness
     middle = image.mean() * (1 - contrast) * brightness
     out = cv2.transform(image, np.column_stack((mix, np.full(3, middle))))
+    if rng.random() < config.shadow:
+        out = _shade(out, rng)
     if rng.random() < config.blur:
         out = cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.4, 1.2)))
     return out.astype(np.uint8)
+
+
+def _shade(image: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Cast a shadow over a ragged third of an image: sky light is left, a quarter to a half, and bluer."""
+    size = image.shape[0]
+    coarse = rng.standard_normal((2, int(rng.integers(4, 24)), int(rng.integers(4, 24)))).astype(np.float32)
+    relief = sum(cv2.resize(c, (size, size), interpolation=cv2.INTER_CUBIC) for c in coarse)
+    edge = float(np.quantile(relief, rng.uniform(0.5, 0.85)))
+    share = np.clip((relief - edge) * 4 + 0.5, 0, 1)[..., None]
+    sky = rng.uniform(0.2, 0.5) * np.array([0.85, 1.0, rng.uniform(1.0, 1.4)], np.float32)
+    return np.asarray(image * (1 - share * (1 - sky)), np.uint8)

@@ -121,6 +121,16 @@ def test_color_changes_the_image_and_not_the_labels():
     assert np.abs(plain.astype(int) - altered).mean() > 3
 
 
+def test_a_shadow_darkens_part_of_the_image_and_not_the_labels():
+    lit, labels = source(shadow=0.0, **PLAIN).crop(4)
+    shaded, same = source(shadow=1.0, **PLAIN).crop(4)
+    np.testing.assert_array_equal(labels, same)
+    bright = lit.min(2) > 40
+    ratio = (shaded[bright] / lit[bright]).mean(1)
+    assert 0.05 < (ratio < 0.6).mean() < 0.6
+    assert (ratio == 1).mean() > 0.3
+
+
 @pytest.mark.parametrize("world", [2, 3, 6])
 def test_the_global_batch_is_the_same_however_many_processes_share_it(world):
     crops = source(size=32)
