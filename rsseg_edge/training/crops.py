@@ -104,9 +104,9 @@ class _Kept:
 
 
 def _odds(data: SegmentationDataset) -> npt.NDArray[np.float64]:
-    # By the root of the area: a large scene has more to show, but must not drown the small ones.
-    roots = np.sqrt([float(data.area(i)) for i in range(len(data))])
-    return roots / roots.sum()
+    # By area: every pixel is as likely as any other, which is how scores count them.
+    areas = np.array([float(data.area(i)) for i in range(len(data))])
+    return areas / areas.sum()
 
 
 def _cut(
@@ -114,7 +114,9 @@ def _cut(
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     height, width = source.labels.shape
     size = config.size
-    scale = float(np.exp(rng.uniform(*np.log(config.scale))))
+    native = rng.random() < config.native
+    scale = 1.0 if native else float(np.exp(rng.uniform(*np.log(config.scale))))
+    tilt = 0.0 if native else rng.uniform(-config.tilt, config.tilt)
     if source.pixels and rng.random() < config.balance:
         pixels = source.pixels[int(rng.integers(len(source.pixels)))]
         y, x = pixels[int(rng.integers(len(pixels)))] + rng.uniform(-0.25, 0.25, 2) * size / scale
@@ -131,12 +133,15 @@ def _cut(
         y, x, scale = y * scale, x * scale, 1.0
     else:
         image, labels = source.image, source.labels
-    angle = np.deg2rad(90.0 * rng.integers(4) + rng.uniform(-config.tilt, config.tilt))
+    angle = np.deg2rad(90.0 * rng.integers(4) + tilt)
     flip = 1.0 if rng.random() < 0.5 else -1.0
     # Crop to source: rotate, mirror and scale about the two centres.
     cos, sin = np.cos(angle) / scale, np.sin(angle) / scale
     linear = np.array([[cos * flip, -sin], [sin * flip, cos]])
-    offset = np.array([x, y]) - linear @ np.array([size / 2, size / 2])
+    middle = (size - 1) / 2  # indices are of pixel centres; x and y count from the edge
+    offset = np.array([x, y]) - 0.5 - linear @ np.array([middle, middle])
+    if native:  # the image's own pixels, as sharp as inference sees them
+        linear, offset = linear.round(), offset.round()
     matrix = np.column_stack((linear, offset))
     flags = cv2.WARP_INVERSE_MAP
     cut = cv2.warpAffine(image, matrix, (size, size), flags=flags | cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)

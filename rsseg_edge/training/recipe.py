@@ -24,6 +24,7 @@ class CropConfig(_Strict):
     Attributes:
         size: side of a crop in pixels, a multiple of 32.
         scale: least and greatest factor that the image is scaled by, drawn log-uniformly.
+        native: probability that a crop is neither scaled nor tilted: the image's own pixels.
         balance: probability that a crop is centred near a pixel of a class drawn uniformly, and not anywhere.
         color: strength of brightness, contrast and saturation jitter, as a factor's deviation from 1.
         tilt: greatest rotation beside the quarter turns, in degrees.
@@ -33,6 +34,7 @@ class CropConfig(_Strict):
 
     size: int = Field(default=320, ge=32, multiple_of=32)
     scale: tuple[float, float] = (0.35, 1.6)
+    native: float = Field(default=0.0, ge=0, le=1)
     balance: float = Field(default=0.5, ge=0, le=1)
     color: float = Field(default=0.25, ge=0, lt=1)
     tilt: float = Field(default=20.0, ge=0, le=45)

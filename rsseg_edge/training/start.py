@@ -77,13 +77,13 @@ def start_training(
     except OSError as error:
         raise RssegError(f"cannot make the run's folder {folder}: {error.strerror}") from None
     seed_everything(seed, verbose=False)
-    task = _new_task(model, train_sets[0][0].classes, start)
+    task, origin = _new_task(model, train_sets[0][0].classes, start)
     record = {
         "data": ", ".join([data, *(":".join(text.split(":")[:2]) for text in also)]),
         "split": f"{len(train_sets[0][0])} training images, {len(validation)} validation images",
         "seed": seed,
         "recipe": recipe.model_dump(mode="json"),
-        "start": {name: value for name, value in dataclasses.asdict(start).items() if value is not None},
+        "start": origin,
     }
 
     def validate(current: SemanticTask) -> float:
@@ -109,16 +109,19 @@ def start_training(
         console.print(f"[bold]{folder}[/]: model.safetensors, log.csv, curves.png")
 
 
-def _new_task(model: str, classes: ClassTable, start: Start) -> SemanticTask:
+def _new_task(model: str, classes: ClassTable, start: Start) -> tuple[SemanticTask, dict[str, Any]]:
+    """The network to train, and what the record says of its start: an earlier run with all that its own says."""
+    named = {name: value for name, value in dataclasses.asdict(start).items() if value is not None}
     if start.model is None:
-        return build_task(model, classes, start=start)
-    task, trained = load_model(Path(start.model))
+        return build_task(model, classes, start=start), named
+    path = Path(start.model)
+    task, trained = load_model(path)
     if trained.model != model or trained.classes.names != classes.names:
         raise UsageError(
-            f"{start.model} is a {trained.model} of {', '.join(trained.classes.names)}: "
+            f"{path} is a {trained.model} of {', '.join(trained.classes.names)}: "
             f"{model} of {', '.join(classes.names)} cannot go on from it"
         )
-    return task.train()
+    return task.train(), {"model": path.name, "record": trained.record}
 
 
 def _mixed(data: SegmentationDataset, also: Sequence[str]) -> list[tuple[SegmentationDataset, float]]:
