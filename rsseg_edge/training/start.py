@@ -79,7 +79,7 @@ def start_training(
     seed_everything(seed, verbose=False)
     task, origin = _new_task(model, train_sets[0][0].classes, start)
     record = {
-        "data": ", ".join([data, *(":".join(text.split(":")[:2]) for text in also)]),
+        "data": ", ".join(f"{set_.spec.name} {100 * share:g} %" for set_, share in train_sets),
         "split": f"{len(train_sets[0][0])} training images, {len(validation)} validation images",
         "seed": seed,
         "recipe": recipe.model_dump(mode="json"),
