@@ -1,4 +1,8 @@
-"""A trained network as an ONNX graph: uint8 image in, class map, confidence and logits out."""
+"""A trained network as an ONNX graph: uint8 image in, class map, confidence and logits out.
+
+Attention that is masked or deformable is one node of the domain ``rsseg`` each, with a body in standard operators: a
+runtime that has our kernels runs those, any other the body.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rsseg_edge.kernels.functions import OPSET, attach
+from rsseg_edge.kernels.registry import DOMAIN
 from rsseg_edge.models.decide import decide
 from rsseg_edge.models.segclip.network import SegCLIP, class_shares, upsample
 
-OPSET = 18
 MULTIPLE = 32
 
 
@@ -38,7 +43,7 @@ class DeployedSegCLIP(nn.Module):
 
 
 def to_onnx(network: SegCLIP, size: tuple[int, int] | None) -> onnx.ModelProto:
-    """Export in float32.
+    """Export in float32, in the opset of the bodies.
 
     Args:
         network: in evaluation mode.
@@ -66,7 +71,9 @@ def to_onnx(network: SegCLIP, size: tuple[int, int] | None) -> onnx.ModelProto:
             verbose=False,
         )
     assert program is not None
-    return tidy(program.model_proto)
+    model = tidy(program.model_proto)
+    attach(model)
+    return model
 
 
 class _PaddedConv(nn.Module):
@@ -96,9 +103,11 @@ def _fix_same_padding(module: nn.Module) -> None:
 def tidy(model: onnx.ModelProto) -> onnx.ModelProto:
     """Drop what the exporter leaves for its own debugging: it doubles the file and names paths of this machine."""
     del model.metadata_props[:]
-    for node in model.graph.node:
+    for i, node in enumerate(model.graph.node):
         del node.metadata_props[:]
         node.doc_string = ""
+        if node.domain == DOMAIN:  # all of them are "symbolic" to the exporter
+            node.name = f"{node.op_type}_{i}"
     for value in [*model.graph.value_info, *model.graph.input, *model.graph.output]:
         del value.metadata_props[:]
     for tensor in model.graph.initializer:

@@ -3,40 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
 from rsseg_edge.errors import RssegError
+from rsseg_edge.kernels.registry import calls_operators, ort_library
 
 
 class OnnxRuntimeEngine:
     """An ONNX graph on the CPU.
 
+    Our own operators run as compiled kernels where those are installed, and by the bodies in the model where they are
+    not, or where ONNX Runtime refuses them: one older than 1.16, for instance.
+
     Args:
         model: the serialised ONNX model.
         threads: cores that one inference may use; None takes all of them.
         name: what error messages call the model.
+        kernels: False runs the bodies even so.
+
+    Attributes:
+        kernels: the library of compiled kernels in use; None where there is none or the graph needs none.
 
     Raises:
         RssegError: ONNX Runtime does not load the model.
     """
 
-    def __init__(self, model: bytes, *, threads: int | None = None, name: str = "model") -> None:
-        import onnxruntime as ort  # 0.1 s: not at import of this module
-
-        options = ort.SessionOptions()
-        options.log_severity_level = 3  # errors come back as exceptions; warnings about our graph are not the user's
-        # By default threads that wait for work burn their core meanwhile: 22 of 74 core ms a frame, which the codecs
-        # beside them need, and a battery feels.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if threads is not None:
-            options.intra_op_num_threads = threads
+    def __init__(self, model: bytes, *, threads: int | None = None, name: str = "model", kernels: bool = True) -> None:
         self._name = name
+        self.kernels = ort_library() if kernels and calls_operators(model) else None
+        if self.kernels is not None:
+            try:
+                self._session = _session(model, threads, self.kernels)
+                return
+            except (
+                Exception
+            ):  # whatever is wrong with the library, the bodies compute the same; a bad model fails again
+                self.kernels = None
         try:
-            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._session = _session(model, threads, None)
         except Exception as error:  # ONNX Runtime raises its own classes, which derive from Exception directly
-            raise RssegError(f"{name}: ONNX Runtime {ort.__version__} cannot load it: {_first_line(error)}") from None
+            raise RssegError(f"{name}: ONNX Runtime {_version()} cannot load it: {_first_line(error)}") from None
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -57,6 +66,27 @@ class OnnxRuntimeEngine:
     def close(self) -> None:
         """Drop the session; ONNX Runtime frees its memory with it."""
         del self._session
+
+
+def _session(model: bytes, threads: int | None, library: Path | None) -> Any:
+    import onnxruntime as ort  # 0.1 s: not at import of this module
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # errors come back as exceptions; warnings about our graph are not the user's
+    # By default threads that wait for work burn their core meanwhile: 22 of 74 core ms a frame, which the codecs
+    # beside them need, and a battery feels.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if library is not None:
+        options.register_custom_ops_library(str(library))
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _version() -> str:
+    import onnxruntime
+
+    return str(onnxruntime.__version__)
 
 
 def _first_line(error: Exception) -> str:

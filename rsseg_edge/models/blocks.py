@@ -8,6 +8,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from rsseg_edge.kernels.torch_ops import masked_attention
+
 
 class MLP(nn.Sequential):
     """Linear layers with ReLU between them: [..., d_in] to [..., d_out]."""
@@ -36,7 +38,8 @@ class FeedForward(nn.Module):
 class Attention(nn.Module):
     """Multi-head attention with positions added to queries and keys, as in DETR; residual and LayerNorm after it.
 
-    Shapes: x [B, N, C], memory [B, L, C], allowed [B, N, L] boolean (True = attend), out [B, N, C].
+    Shapes: x [B, N, C], memory [B, L, C], mask_logits [B, N, L], out [B, N, C]. A query attends where its mask logit is
+    >= 0, and everywhere if that is nowhere; without mask logits every query attends everywhere.
     """
 
     def __init__(self, channels: int, heads: int) -> None:
@@ -57,20 +60,21 @@ class Attention(nn.Module):
         memory: Tensor,
         x_position: Tensor | None = None,
         memory_position: Tensor | None = None,
-        allowed: Tensor | None = None,
+        mask_logits: Tensor | None = None,
     ) -> Tensor:
-        q = self._split(self.q(x if x_position is None else x + x_position))
-        k = self._split(self.k(memory if memory_position is None else memory + memory_position))
-        v = self._split(self.v(memory))
-        scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(-2, -1)
-        if allowed is not None:
-            # float32's lowest, not -inf: a row that is masked everywhere must not become NaN in a half-precision graph
-            scores = scores.masked_fill(~allowed.unsqueeze(1), -1e4 if scores.dtype == torch.float16 else -1e9)
-        mixed = scores.softmax(-1) @ v
-        return self.norm(x + self.out(mixed.transpose(1, 2).flatten(2)))
+        q = self.q(x if x_position is None else x + x_position)
+        k = self.k(memory if memory_position is None else memory + memory_position)
+        v = self.v(memory)
+        if mask_logits is None:
+            mixed = self._attend_everywhere(q, k, v)
+        else:
+            mixed = masked_attention(q, k, v, mask_logits, self.heads)
+        return self.norm(x + self.out(mixed))
 
-    def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+    def _attend_everywhere(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (query, key, value))
+        scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(-2, -1)
+        return (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
 
 
 def sine_position(height: int, width: int, channels: int, like: Tensor) -> Tensor:

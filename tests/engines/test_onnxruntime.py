@@ -3,8 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rsseg_edge.engines import onnxruntime as engine_module
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.errors import RssegError
+from rsseg_edge.kernels.cases import TOLERANCE, Case, cases
+from rsseg_edge.kernels.registry import OPS, ort_library
 
 
 def test_outputs_are_named_and_selected(bundle: Path) -> None:
@@ -28,3 +31,50 @@ def test_an_input_of_another_name_is_one_line(bundle: Path) -> None:
     engine = OnnxRuntimeEngine((bundle / "model.onnx").read_bytes())
     with pytest.raises(RssegError, match="inference failed"):
         engine.infer({"picture": np.zeros((1, 4, 4, 3), np.uint8)})
+
+
+def single_op(op: str, dtype: str = "float32") -> tuple[Case, bytes]:
+    """A graph of one of our operators, with its body."""
+    pytest.importorskip("onnx", reason="the graph is made with onnx, which is the lab side's")
+    from rsseg_edge.kernels.single_op import single_op_model
+
+    case = cases(op)[0]
+    return case, single_op_model(case, dtype)
+
+
+@pytest.mark.skipif(ort_library() is None, reason="installed without a C++ compiler: no rsseg_ort_ops")
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("op", OPS)
+def test_compiled_kernels_and_bodies_give_the_same(op: str, dtype: str) -> None:
+    case, model = single_op(op, dtype)
+    compiled, standard = OnnxRuntimeEngine(model), OnnxRuntimeEngine(model, kernels=False)
+    assert compiled.kernels == ort_library()
+    assert standard.kernels is None
+    a, b = (e.infer(case.inputs(dtype))["output"].astype(np.float64) for e in (compiled, standard))
+    assert np.abs(a - b).max() <= 2 * TOLERANCE[dtype] * np.abs(b).max()
+
+
+def test_a_graph_without_our_operators_loads_no_library(bundle: Path) -> None:
+    assert OnnxRuntimeEngine((bundle / "model.onnx").read_bytes()).kernels is None
+
+
+@pytest.mark.parametrize("library", ["missing", "damaged"])
+def test_a_library_that_the_runtime_refuses_leaves_the_bodies(
+    library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "librsseg_ort_ops.so"
+    if library == "damaged":
+        path.write_bytes(b"\x7fELF, but not for long")
+    monkeypatch.setattr(engine_module, "ort_library", lambda: path)
+    case, model = single_op("MaskedAttention")
+    engine = OnnxRuntimeEngine(model)
+    assert engine.kernels is None
+    expected = OnnxRuntimeEngine(model, kernels=False).infer(case.inputs())["output"]
+    np.testing.assert_array_equal(engine.infer(case.inputs())["output"], expected)
+
+
+def test_a_bad_graph_of_our_operators_is_one_line_too() -> None:
+    _, model = single_op("MaskedAttention")
+    with pytest.raises(RssegError, match="bundle x: ONNX Runtime") as caught:
+        OnnxRuntimeEngine(model[:-40], name="bundle x")
+    assert "\n" not in str(caught.value)

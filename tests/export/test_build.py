@@ -17,6 +17,10 @@ from rsseg_edge.errors import RssegError, UsageError  # noqa: E402
 from rsseg_edge.export import build, parity, precision  # noqa: E402
 from rsseg_edge.export.build import Request, export  # noqa: E402
 from rsseg_edge.export.graph import DeployedSegCLIP  # noqa: E402
+from rsseg_edge.kernels.cases import cases  # noqa: E402
+from rsseg_edge.kernels.references import expected, relative_error  # noqa: E402
+from rsseg_edge.kernels.registry import DOMAIN  # noqa: E402
+from rsseg_edge.kernels.single_op import single_op_model  # noqa: E402
 from rsseg_edge.training.predict import load_checkpoint_segmenter  # noqa: E402
 
 
@@ -93,7 +97,7 @@ def test_fixed_size_bundle_takes_any_image(checkpoint: Path, tmp_path: Path, mon
 def test_gate_refuses_a_graph_that_disagrees_and_writes_nothing(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(graph: onnx.ModelProto):
+    def wrong(graph: onnx.ModelProto, kernels: bool):
         return lambda given: (np.full(given.shape[:3], 7, np.uint8), np.zeros((1, 3, 16, 24), np.float32))
 
     monkeypatch.setattr(build, "_images", lambda request, spec: build.Images("one", [image(64, 96)[None]]))
@@ -158,3 +162,20 @@ def test_what_overflows_a_half_is_found_and_kept() -> None:
     assert keep == ["grow", "shrink"]
     engine = OnnxRuntimeEngine(precision.to_fp16(model, keep).SerializeToString())
     np.testing.assert_allclose(engine.infer({"image": bright})["logits"], np.sqrt(200), rtol=1e-3)
+
+
+@pytest.mark.parametrize("kernels", [True, False], ids=["kernels", "bodies"])
+@pytest.mark.parametrize("kept", [True, False], ids=["fp32", "fp16"])
+@pytest.mark.parametrize("op", ["MaskedAttention", "MSDeformAttn"])
+def test_operators_of_ours_run_in_the_precision_that_is_asked_for(op: str, kept: bool, kernels: bool) -> None:
+    case = cases(op)[0]
+    graph = onnx.load_from_string(single_op_model(case))
+    half = precision.to_fp16(graph, [op] if kept else [])
+    onnx.checker.check_model(half)
+    inferred = onnx.shape_inference.infer_shapes(half, data_prop=True).graph
+    (node,) = [n for n in inferred.node if n.domain == DOMAIN]
+    types = {v.name: v.type.tensor_type.elem_type for v in [*inferred.value_info, *inferred.input, *inferred.output]}
+    wanted = onnx.TensorProto.FLOAT if kept else onnx.TensorProto.FLOAT16
+    assert {types[name] for name in [*node.input, *node.output]} - {onnx.TensorProto.INT64} == {wanted}
+    engine = OnnxRuntimeEngine(half.SerializeToString(), kernels=kernels)
+    assert relative_error(engine.infer(case.inputs())["output"], expected(case, "float16")) <= 2e-3

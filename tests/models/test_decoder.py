@@ -5,12 +5,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from rsseg_edge.models.segclip.config import DecoderConfig  # noqa: E402
-from rsseg_edge.models.segclip.decoder import (  # noqa: E402
-    DecoderLayer,
-    Guidance,
-    MaskedDecoder,
-    allowed_where_positive,
-)
+from rsseg_edge.models.segclip.decoder import DecoderLayer, Guidance, MaskedDecoder, as_mask_logits  # noqa: E402
 
 CHANNELS, QUERIES, CLASSES, HEADS, LAYERS = 32, 11, 5, 4, 9
 CONFIG = DecoderConfig(queries=QUERIES, layers=LAYERS, heads=HEADS, feedforward=48)
@@ -114,11 +109,6 @@ def test_evaluation_makes_the_last_prediction_alone_and_the_same(decoder):
     torch.testing.assert_close(predictions[0].mask_logits, last.mask_logits, rtol=1e-5, atol=1e-5)
 
 
-def test_a_query_without_a_mask_attends_everywhere():
-    logits = torch.tensor([[[-1.0, 0.0, 2.0], [-3.0, -2.0, -1.0]]])
-    assert allowed_where_positive(logits).tolist() == [[[False, True, True], [True, True, True]]]
-
-
 def guidance(batch, count, height, width, seed=5):
     generator = torch.Generator().manual_seed(seed)
     masks = torch.rand(batch, count, height, width, generator=generator) < 0.2
@@ -169,7 +159,7 @@ def test_two_calls_of_self_attention_are_one_with_a_block_mask():
     allowed[:, :, :QUERIES] = True  # everyone sees the reconstruction queries
     allowed[:, QUERIES:, QUERIES:] = present[:, None]  # guidance queries see those whose class is there
     with torch.no_grad():
-        expected = layer.feedforward(layer.self_attention(both, both, places, places, allowed))
+        expected = layer.feedforward(layer.self_attention(both, both, places, places, as_mask_logits(allowed)))
         first = layer.attend_to_queries(others, position)
         second = layer.attend_to_all(guided, guided_position, others, position, present)
     torch.testing.assert_close(torch.cat((first, second), 1), expected, rtol=1e-5, atol=1e-5)

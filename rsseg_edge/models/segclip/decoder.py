@@ -46,9 +46,9 @@ class DecoderLayer(nn.Module):
         self.self_attention = Attention(channels, config.heads)
         self.feedforward = FeedForward(channels, config.feedforward)
 
-    def attend_to_image(self, queries: Tensor, position: Tensor, memory: _Memory, allowed: Tensor) -> Tensor:
-        """Masked cross-attention: queries [B, N, C], allowed bool [B, N, L]."""
-        crossed: Tensor = self.cross_attention(queries, memory.tokens, position, memory.position, allowed)
+    def attend_to_image(self, queries: Tensor, position: Tensor, memory: _Memory, mask_logits: Tensor) -> Tensor:
+        """Masked cross-attention: queries [B, N, C], each where its mask logits [B, N, L] are >= 0."""
+        crossed: Tensor = self.cross_attention(queries, memory.tokens, position, memory.position, mask_logits)
         return crossed
 
     def attend_to_queries(self, queries: Tensor, position: Tensor) -> Tensor:
@@ -67,7 +67,8 @@ class DecoderLayer(nn.Module):
         seen = torch.cat((others, guided), 1)
         seen_position = torch.cat((position, guided_position.expand(guided.shape[1], -1)), 0)
         visible = torch.cat((present.new_ones(others.shape[:2]), present), 1)[:, None].expand(-1, guided.shape[1], -1)
-        out: Tensor = self.feedforward(self.self_attention(guided, seen, guided_position, seen_position, visible))
+        logits = as_mask_logits(visible)
+        out: Tensor = self.feedforward(self.self_attention(guided, seen, guided_position, seen_position, logits))
         return out
 
 
@@ -103,14 +104,14 @@ class MaskedDecoder(nn.Module):
         guided_read = [guided] if guided is not None else []
         for i, layer in enumerate(cast("list[DecoderLayer]", list(self.layers))):
             level = levels[i % len(levels)]
-            allowed = allowed_where_positive(self._mask_queries(queries) @ level.embedding)
-            crossed = layer.attend_to_image(queries, self.position, level, allowed)
+            mask_logits = self._mask_queries(queries) @ level.embedding
+            crossed = layer.attend_to_image(queries, self.position, level, mask_logits)
             queries = layer.attend_to_queries(crossed, self.position)
             if self.training or i == len(self.layers) - 1:
                 read.append(queries)
             if guided is not None and guidance is not None:
-                allowed = _true_mask_at(guidance.masks, level.size)
-                guided = layer.attend_to_image(guided, self.guided_position, level, allowed)
+                mask_logits = as_mask_logits(_true_mask_at(guidance.masks, level.size))
+                guided = layer.attend_to_image(guided, self.guided_position, level, mask_logits)
                 guided = layer.attend_to_all(guided, self.guided_position, crossed, self.position, guidance.present)
                 guided_read.append(guided)
         return self._predict(read, embedding), self._predict(guided_read, embedding)
@@ -141,13 +142,11 @@ class _Memory:
         self.embedding = resized.flatten(2).detach()
 
 
-def allowed_where_positive(mask_logits: Tensor) -> Tensor:
-    """Where a query attends: bool [B, N, L], true where mask logits >= 0 (sigmoid >= 0.5), everywhere if nowhere."""
-    allowed = mask_logits >= 0
-    return allowed | ~allowed.any(-1, keepdim=True)
+def as_mask_logits(mask: Tensor) -> Tensor:
+    """A boolean mask in the form that attention takes: 0.5 where true, -0.5 where not."""
+    return mask.float() - 0.5
 
 
 def _true_mask_at(masks: Tensor, size: Sequence[int]) -> Tensor:
-    """bool [B, t, H, W] to [B, t, h * w]: true where any of the pixel's block is; everywhere if nowhere."""
-    covered = F.adaptive_max_pool2d(masks.float(), (size[0], size[1])).flatten(2) > 0
-    return covered | ~covered.any(-1, keepdim=True)
+    """bool [B, t, H, W] to [B, t, h * w]: true where any of the pixel's block is."""
+    return F.adaptive_max_pool2d(masks.float(), (size[0], size[1])).flatten(2) > 0

@@ -2,54 +2,42 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rsseg_edge.kernels.torch_ops import ms_deform_attn
 from rsseg_edge.models.blocks import FeedForward, sine_position
 from rsseg_edge.models.segclip.config import PixelDecoderConfig
-
-Shapes = Sequence[tuple[int, int]]
 
 _GROUPS = 32  # of every GroupNorm, as published
 
 
-def ms_deform_attn(value: Tensor, shapes: Shapes, locations: Tensor, weights: Tensor) -> Tensor:
-    """Multi-scale deformable attention (Zhu et al., ICLR 2021, equation 3), without its projections.
+@dataclass
+class Levels:
+    """Where the levels of a pyramid lie in one sequence of their pixels.
 
-    Every query sums bilinear samples of the value maps. Positions follow pixel centres (``align_corners=False``);
-    what lies outside a map is zero.
-
-    Args:
-        value: [B, L, M, D], the levels' pixels row by row, one level after another, for M heads.
-        shapes: (height, width) of each level; their areas sum to L.
-        locations: [B, Q, M, levels, P, 2], (x, y) where 0..1 spans the level.
-        weights: [B, Q, M, levels, P].
-
-    Returns:
-        [B, Q, M * D], heads side by side.
+    Attributes:
+        shapes: int64 [levels, 2], (height, width).
+        starts: int64 [levels], the first pixel of each.
+        reference: [L, 2], (x, y) of each pixel's centre in 0..1 of its level.
     """
-    batch, _, heads, depth = value.shape
-    queries, points = locations.shape[1], locations.shape[4]
-    grids = (2 * locations - 1).permute(3, 0, 2, 1, 4, 5).flatten(1, 2)  # [levels, B * M, Q, P, 2]
-    shares = weights.permute(3, 0, 2, 1, 4).reshape(-1, batch * heads, 1, queries, points)
-    out = value.new_zeros(())
-    for level, (height, width) in enumerate(shapes):
-        start = sum(h * w for h, w in shapes[:level])
-        maps = value[:, start : start + height * width].permute(0, 2, 3, 1)  # [B, M, D, h * w]
-        sampled = F.grid_sample(maps.reshape(batch * heads, depth, height, width), grids[level], align_corners=False)
-        out = out + (sampled * shares[level]).sum(-1)
-    return out.reshape(batch, heads * depth, queries).transpose(1, 2)
+
+    shapes: Tensor
+    starts: Tensor
+    reference: Tensor
 
 
 class DeformableAttention(nn.Module):
     """Each pixel of each level attends to a few points of all levels around itself; residual and LayerNorm after it.
 
-    Shapes: x [B, L, C], position [1, L, C], reference [L, 2] (x, y of each pixel's centre in 0..1), out [B, L, C].
+    Shapes: x [B, L, C], position [1, L, C], out [B, L, C]. Exported, the attention is one node, MSDeformAttn.
     """
 
     def __init__(self, channels: int, heads: int, levels: int, points: int) -> None:
@@ -76,15 +64,16 @@ class DeformableAttention(nn.Module):
         nn.init.xavier_uniform_(self.value.weight)
         nn.init.xavier_uniform_(self.out.weight)
 
-    def forward(self, x: Tensor, position: Tensor, reference: Tensor, shapes: Shapes) -> Tensor:
+    def forward(self, x: Tensor, position: Tensor, levels: Levels) -> Tensor:
         query = x + position
         value = self.value(x).unflatten(-1, (self.heads, -1))
         around = self.offsets(query).unflatten(-1, (self.heads, self.levels, self.points, 2))
         weights = self.weights(query).unflatten(-1, (self.heads, self.levels * self.points)).softmax(-1)
         # Offsets count pixels of the level that is sampled.
-        size = torch.tensor([(w, h) for h, w in shapes], dtype=x.dtype, device=x.device)[:, None]
-        locations = reference[:, None, None, None] + around / size
-        mixed = ms_deform_attn(value, shapes, locations, weights.unflatten(-1, (self.levels, self.points)))
+        size = levels.shapes.flip(1).to(around)[:, None]
+        locations = levels.reference[:, None, None, None] + around / size
+        weights = weights.unflatten(-1, (self.levels, self.points))
+        mixed = ms_deform_attn(value, levels.shapes, levels.starts, locations, weights)
         return self.norm(x + self.out(mixed))
 
 
@@ -98,8 +87,8 @@ class DeformableLayer(nn.Module):
         nn.init.xavier_uniform_(self.feedforward.linear1.weight)
         nn.init.xavier_uniform_(self.feedforward.linear2.weight)
 
-    def forward(self, x: Tensor, position: Tensor, reference: Tensor, shapes: Shapes) -> Tensor:
-        out: Tensor = self.feedforward(self.attention(x, position, reference, shapes))
+    def forward(self, x: Tensor, position: Tensor, levels: Levels) -> Tensor:
+        out: Tensor = self.feedforward(self.attention(x, position, levels))
         return out
 
 
@@ -132,16 +121,22 @@ class DeformablePixelDecoder(nn.Module):
     def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
         fine, *coarse = features
         maps = [project(feature) for project, feature in zip(self.project, reversed(coarse), strict=True)]
-        shapes = [(int(m.shape[2]), int(m.shape[3])) for m in maps]
+        shapes = [(m.shape[2], m.shape[3]) for m in maps]
         channels = maps[0].shape[1]
         position = torch.cat(
             [sine_position(*shape, channels, maps[0]) + self.level[i] for i, shape in enumerate(shapes)], 1
         )
-        reference = torch.cat([_centres(*shape, maps[0]) for shape in shapes])
+        areas = [height * width for height, width in shapes]
+        levels = Levels(
+            # On the CPU, wherever the features are: the reference reads them, and a GPU would be waited for.
+            torch.tensor(shapes),
+            torch.tensor([0, *itertools.accumulate(areas[:-1])]),
+            torch.cat([_centres(*shape, maps[0]) for shape in shapes]),
+        )
         x = torch.cat([m.flatten(2).transpose(1, 2) for m in maps], 1)
         for layer in self.layers:
-            x = layer(x, position, reference, shapes)
-        split = x.split([h * w for h, w in shapes], 1)
+            x = layer(x, position, levels)
+        split = x.split(areas, 1)
         memory = [part.transpose(1, 2).unflatten(2, shape) for part, shape in zip(split, shapes, strict=True)]
         lateral = self.lateral(fine)
         above = F.interpolate(memory[-1], size=lateral.shape[2:], mode="bilinear", align_corners=False)
@@ -152,4 +147,4 @@ def _centres(height: int, width: int, like: Tensor) -> Tensor:
     """Centres of the pixels of a map, row by row: [height * width, 2], (x, y) in 0..1."""
     y = (torch.arange(height, dtype=like.dtype, device=like.device) + 0.5) / height
     x = (torch.arange(width, dtype=like.dtype, device=like.device) + 0.5) / width
-    return torch.stack((x.repeat(height), y.repeat_interleave(width)), 1)
+    return torch.stack((x.expand(height, width), y[:, None].expand(height, width)), 2).flatten(0, 1)

@@ -1,0 +1,1 @@
+"""Adaptive upsampling with the classification fused into it: one operator, its faces side by side."""

@@ -1,0 +1,1 @@
+"""The weights of SimFeatUp's joint bilateral filter: one operator, its faces side by side."""

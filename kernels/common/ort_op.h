@@ -1,0 +1,98 @@
+// What an operator says about itself, and what it sees of one call. The rest of the interface is in ort_op.cpp.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "ort_abi.h"
+#include "threads.h"
+
+namespace rsseg {
+
+// A call that does not fit the operator; ONNX Runtime reports it with the operator's name in front.
+struct OpError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+// The runtime during one call: where threads and tensors come from.
+struct Host {
+    const ort::Api& api;
+    ort::KernelContext* context;
+};
+
+// One call: inputs as float32 whatever the model's precision is.
+class Call {
+public:
+    using Shape = std::vector<std::size_t>;
+
+    Call(const ort::Api& api, ort::KernelContext* context, bool half, const std::vector<const char*>& names,
+         const std::vector<std::int64_t>& attributes);
+
+    // The shape of an input; throws where its rank is another.
+    const Shape& shape(std::size_t input, std::size_t rank) const;
+    // Throws unless the input's size along an axis is the one named.
+    void expect(std::size_t input, std::size_t axis, std::size_t size, const char* because) const;
+
+    const float* floats(std::size_t input);
+    const std::int64_t* ints(std::size_t input) const;
+    std::int64_t attribute(std::size_t index) const { return attributes_[index]; }
+
+    // Allocates the output; written in half precision by finish() where the model is.
+    float* output(std::initializer_list<std::size_t> shape);
+    void finish();
+
+    const Threads& threads() const { return threads_; }
+
+private:
+    struct Input {
+        const void* data;
+        Shape shape;
+        std::vector<float> converted;
+    };
+
+    std::string shape_text(std::size_t input) const;
+
+    Host host_;
+    bool half_;
+    const std::vector<const char*>& names_;
+    const std::vector<std::int64_t>& attributes_;
+    std::vector<Input> inputs_;
+    std::vector<float> widened_;
+    void* output_ = nullptr;
+    std::size_t output_size_ = 0;
+    Threads threads_;
+};
+
+// One operator of the domain.
+struct Operator {
+    const char* name;
+    std::vector<const char*> inputs;
+    std::vector<bool> integers;  // inputs that are int64 rather than floating
+    std::vector<const char*> attributes;
+    void (*compute)(Call& call);
+};
+
+// Declared in each room's op.cpp.
+extern const Operator kMaskedAttention, kBilateralKernel, kAdaptiveUpsample, kAdaptiveUpsampleClassify, kMSDeformAttn;
+
+// The size of a kernel's window in places; throws unless 1 <= radius < both sizes of the image.
+std::size_t window_area(std::int64_t radius, std::size_t height, std::size_t width);
+
+// Throws where a kernel found no memory.
+void require_memory(bool ran);
+
+// Whether the runtime lends its threads; set once by the entry point.
+void set_parallel_for(bool available);
+
+// A registered operator for one precision, as ONNX Runtime sees it.
+class Registration : public ort::CustomOp {
+public:
+    Registration(const Operator& op, bool half);
+    const Operator& op;
+    bool half;
+};
+
+}  // namespace rsseg

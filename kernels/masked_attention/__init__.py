@@ -1,0 +1,1 @@
+"""Masked cross-attention: one operator, its faces side by side."""

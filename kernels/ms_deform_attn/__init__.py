@@ -1,0 +1,1 @@
+"""Multi-scale deformable attention: one operator, its faces side by side."""

@@ -1,0 +1,40 @@
+"""The plain PyTorch face of every operator, by name, and in float64 on a row of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from rsseg_edge.kernels.adaptive_upsample.reference import adaptive_upsample
+from rsseg_edge.kernels.adaptive_upsample_classify.reference import adaptive_upsample_classify
+from rsseg_edge.kernels.bilateral_kernel.reference import bilateral_kernel
+from rsseg_edge.kernels.cases import Case
+from rsseg_edge.kernels.masked_attention.reference import masked_attention
+from rsseg_edge.kernels.ms_deform_attn.reference import ms_deform_attn
+
+REFERENCES: dict[str, Callable[..., Tensor]] = {
+    "MaskedAttention": masked_attention,
+    "BilateralKernel": bilateral_kernel,
+    "AdaptiveUpsample": adaptive_upsample,
+    "AdaptiveUpsampleClassify": adaptive_upsample_classify,
+    "MSDeformAttn": ms_deform_attn,
+}
+
+
+def expected(case: Case, dtype: str = "float32") -> npt.NDArray[np.float64]:
+    """What a case's inputs, rounded to ``dtype``, give in float64: the yardstick of all other faces."""
+    inputs = [torch.from_numpy(np.asarray(x)) for x in case.inputs(dtype).values()]
+    exact = [x.double() if x.is_floating_point() else x for x in inputs]
+    return np.asarray(REFERENCES[case.op](*exact, *case.attributes.values()).numpy())
+
+
+def relative_error(got: npt.NDArray[np.generic], want: npt.NDArray[np.float64]) -> float:
+    """Largest difference over the largest value; infinite where the shapes differ or a NaN appears."""
+    exact = got.astype(np.float64)
+    if exact.shape != want.shape or not np.isfinite(exact).all():
+        return float("inf")
+    return float(np.abs(exact - want).max() / (np.abs(want).max() or 1.0))

@@ -1,0 +1,118 @@
+"""What the custom operators are called, what they take, and where their compiled faces lie."""
+
+from __future__ import annotations
+
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+DOMAIN = "rsseg"
+VERSION = 1
+
+ROOT = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operator of the domain.
+
+    Attributes:
+        name: the ONNX op type.
+        room: the folder below ``kernels`` that holds its faces.
+        inputs: names in order, with their shapes.
+        attributes: names of its integer attributes.
+        output: name and shape of the one output.
+        triton: whether it has a Triton kernel and a TensorRT plugin of ours.
+    """
+
+    name: str
+    room: str
+    inputs: tuple[str, ...]
+    attributes: tuple[str, ...]
+    output: str
+    triton: bool = True
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Input names without their shapes."""
+        return tuple(text.partition(" ")[0] for text in self.inputs)
+
+
+# h, w: the feature grid; H = 2h, W = 2w; K = 2 * radius + 1.
+OPS: dict[str, Op] = {
+    op.name: op
+    for op in (
+        Op(
+            "MaskedAttention",
+            "masked_attention",
+            ("query [B,N,C]", "key [B,L,C]", "value [B,L,C]", "mask_logits [B,N,L]"),
+            ("num_heads",),
+            "output [B,N,C]",
+        ),
+        Op(
+            "BilateralKernel",
+            "bilateral_kernel",
+            ("range [B,H,W,R]", "spatial [K*K]", "temperature [1]"),
+            ("radius",),
+            "kernel [B,H,W,K*K]",
+        ),
+        Op(
+            "AdaptiveUpsample",
+            "adaptive_upsample",
+            ("features [B,h,w,C]", "kernel [B,H,W,K*K]"),
+            ("radius",),
+            "output [B,H,W,C]",
+        ),
+        Op(
+            "AdaptiveUpsampleClassify",
+            "adaptive_upsample_classify",
+            ("features [B,h,w,C]", "kernel [B,H,W,K*K]", "bias [C]", "text [Q,C]"),
+            ("radius",),
+            "logits [B,H,W,Q]",
+        ),
+        Op(
+            "MSDeformAttn",
+            "ms_deform_attn",
+            (
+                "value [B,S,M,D]",
+                "spatial_shapes [L,2]",
+                "level_start_index [L]",
+                "sampling_locations [B,N,M,L,P,2]",
+                "attention_weights [B,N,M,L,P]",
+            ),
+            (),
+            "output [B,N,M*D]",
+            triton=False,
+        ),
+    )
+}
+
+
+def calls_operators(model: bytes) -> bool:
+    """Whether a serialised ONNX model imports our domain. The edge install has no ``onnx`` to parse it with."""
+    name = DOMAIN.encode()
+    # OperatorSetIdProto: field 1 the domain, field 2 the version, which every writer puts in this order.
+    return b"\x0a" + bytes([len(name)]) + name + b"\x10" in model
+
+
+def ort_library() -> Path | None:
+    """The ONNX Runtime custom-op library, for ``SessionOptions.register_custom_ops_library``.
+
+    None where the package was installed without a C++ compiler: graphs then run through their function bodies.
+    """
+    return _library("rsseg_ort_ops")
+
+
+def trt_library() -> Path | None:
+    """The TensorRT plugin library, for ``IPluginRegistry.load_library``; None where no TensorRT headers were found."""
+    return _library("rsseg_trt_plugins")
+
+
+def _library(name: str) -> Path | None:
+    # An editable install keeps Python sources in the checkout and compiled files in site-packages.
+    installed = Path(sysconfig.get_path("platlib"), "rsseg_edge", "kernels")
+    for folder in (ROOT, installed):
+        for file in (f"lib{name}.so", f"lib{name}.dylib", f"{name}.dll"):
+            if (folder / "lib" / file).is_file():
+                return folder / "lib" / file
+    return None

@@ -1,0 +1,190 @@
+"""The compiled CPU kernels inside ONNX Runtime against the references, on every instruction set of this machine."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("torch")
+
+import onnxruntime as ort  # noqa: E402
+
+from rsseg_edge.kernels.cases import TOLERANCE, cases  # noqa: E402
+from rsseg_edge.kernels.references import expected, relative_error  # noqa: E402
+from rsseg_edge.kernels.registry import OPS, ort_library  # noqa: E402
+from rsseg_edge.kernels.single_op import single_op_model  # noqa: E402
+
+LIBRARY = ort_library()
+pytestmark = pytest.mark.skipif(LIBRARY is None, reason="installed without a C++ compiler: no rsseg_ort_ops")
+
+ALL = [case for op in OPS for case in cases(op)]
+
+
+def limit_isa(name: str) -> str:
+    function = ctypes.CDLL(str(LIBRARY)).rsseg_limit_isa
+    function.restype = ctypes.c_char_p
+    return function(name.encode()).decode()
+
+
+# What this processor and this build have, narrowest first; limiting to the widest at last lifts the limit.
+ISAS = [name for name in ("scalar", "vec128", "avx2", "avx512") if LIBRARY and limit_isa(name) == name]
+
+
+@pytest.fixture(params=ISAS)
+def isa(request):
+    """Runs the test on one instruction set."""
+    limit_isa(request.param)
+    yield request.param
+    limit_isa(ISAS[-1])
+
+
+def session(model: bytes, threads: int = 2) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    options.register_custom_ops_library(str(LIBRARY))
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def run(case, dtype="float32", inputs=None):
+    # Without a body nothing but our kernel can run the node.
+    return session(single_op_model(case, dtype, body=False)).run(None, inputs or case.inputs(dtype))[0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("case", ALL, ids=lambda c: c.id)
+def test_kernel_agrees_with_the_reference(case, dtype, isa):
+    assert relative_error(run(case, dtype), expected(case, dtype)) <= TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_a_registered_kernel_wins_over_the_body(op):
+    case = cases(op)[0]
+    model = onnx.load_from_string(single_op_model(case))
+    body = model.functions[0]
+    wrong = onnx.helper.make_node("Identity", [body.input[0]], [body.output[0]])
+    del body.node[:]
+    body.node.append(wrong)
+    got = session(model.SerializeToString()).run(None, case.inputs())[0]
+    assert relative_error(got, expected(case)) <= TOLERANCE["float32"]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("op", OPS)
+def test_the_number_of_threads_changes_no_bit(op, threads):
+    case = cases(op)[0]
+    model = single_op_model(case, body=False)
+    one, more = (session(model, n).run(None, case.inputs())[0] for n in (1, threads))
+    assert np.array_equal(one, more)
+
+
+def test_half_precision_rounds_as_numpy_does():
+    # A kernel of one tap of weight 1 on constant features hands every value through.
+    values = np.arange(0x7C00, dtype=np.uint16).view(np.float16)
+    count = len(values)
+    kernel = np.zeros((1, 2, 2, 9), np.float16)
+    kernel[..., 4] = 1
+    case = type(ALL[0])("AdaptiveUpsample", "x", {"B": 1, "h": 1, "w": 1, "C": count}, {"radius": 1})
+    got = run(case, "float16", {"features": values.reshape(1, 1, 1, -1), "kernel": kernel})
+    assert np.array_equal(got[0, 0, 0], values)
+
+
+MALFORMED = {
+    "MaskedAttention": [
+        ({"mask_logits": (2, 20, 191)}, {}, r"mask_logits has shape \[2,20,191\], expected 192 in axis 2"),
+        ({"value": (2, 192, 32)}, {}, "value has shape .* expected 64"),
+        ({"query": (20, 64)}, {}, "query .* expected rank 3"),
+        ({"key": (2, 0, 64)}, {}, "key .* is empty"),
+        ({}, {"num_heads": 7}, "num_heads 7 does not divide"),
+        ({}, {"num_heads": 0}, "num_heads 0 does not divide"),
+    ],
+    "BilateralKernel": [
+        ({}, {"radius": 16}, "radius 16 does not fit an image of 16x24"),
+        ({}, {"radius": 0}, "radius 0 does not fit"),
+        ({}, {"radius": -3}, "radius -3 does not fit"),
+        ({"spatial": (120,)}, {}, "spatial .* expected 121"),
+        ({"temperature": (2,)}, {}, "temperature .* expected 1"),
+    ],
+    "AdaptiveUpsample": [
+        ({}, {"radius": 16}, "radius 16 does not fit an image of 16x24"),
+        ({"kernel": (1, 16, 23, 121)}, {}, "kernel .* expected 24 in axis 2 .twice the width"),
+        ({"kernel": (1, 16, 24, 120)}, {}, "kernel .* expected 121 in axis 3"),
+        ({"features": (8, 12, 64)}, {}, "features .* expected rank 4"),
+    ],
+    "AdaptiveUpsampleClassify": [
+        ({"bias": (63,)}, {}, "bias .* expected 64"),
+        ({"text": (16, 63)}, {}, "text .* expected 64"),
+        ({"text": (0, 64)}, {}, "text .* is empty"),
+        ({}, {"radius": 2**40}, "radius .* does not fit"),
+    ],
+    "MSDeformAttn": [
+        ({"attention_weights": (1, 40, 8, 3, 3)}, {}, "attention_weights .* expected 4 in axis 4"),
+        ({"sampling_locations": (1, 40, 7, 3, 4, 2)}, {}, "sampling_locations .* expected 8 in axis 2"),
+        ({"value": (1, 100, 8, 32)}, {}, "level 0, 10x14 from pixel 0, does not lie in the 100 pixels"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("op", "shapes", "attributes", "message"),
+    [(op, *row) for op, rows in MALFORMED.items() for row in rows],
+    ids=lambda x: x if isinstance(x, str) and x in OPS else "",
+)
+def test_malformed_inputs_are_errors_that_name_the_operator(op, shapes, attributes, message):
+    case = cases(op)[0]
+    inputs = {k: np.ones(shapes[k], np.float32) if k in shapes else v for k, v in case.inputs().items()}
+    with pytest.raises(Exception, match=rf"{op}: .*{message}"):
+        run_any_shape(case, inputs, attributes)
+
+
+@pytest.mark.parametrize("shapes", [[[2**62, 4]], [[-1, 5]], [[10**10, 10**10]], [[0, 3]]])
+def test_level_shapes_that_lie_are_refused(shapes):
+    case = next(c for c in cases("MSDeformAttn") if c.name == "one_of_each")
+    with pytest.raises(Exception, match=r"MSDeformAttn: level 0"):
+        run(case, inputs={**case.inputs(), "spatial_shapes": np.array(shapes, np.int64)})
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_nan_and_infinity_pass_through_without_a_crash(op):
+    case = cases(op)[1]
+    for bad in (np.nan, np.inf):
+        inputs = {k: np.full_like(v, bad) if v.dtype == np.float32 else v for k, v in case.inputs().items()}
+        run(case, inputs=inputs)
+
+
+def run_any_shape(case, inputs, attributes):
+    """Run with inputs whose shapes the table would not make."""
+    model = onnx.load_from_string(single_op_model(case, body=False))
+    for value in model.graph.input:
+        value.type.tensor_type.ClearField("shape")
+    for attribute in model.graph.node[0].attribute:
+        attribute.i = attributes.get(attribute.name, attribute.i)
+    return session(model.SerializeToString()).run(None, inputs)
+
+
+def test_a_missing_attribute_is_an_error_that_names_the_operator():
+    model = onnx.load_from_string(single_op_model(cases("BilateralKernel")[0], body=False))
+    del model.graph.node[0].attribute[:]
+    with pytest.raises(Exception, match="BilateralKernel: attribute radius is missing"):
+        session(model.SerializeToString())
+
+
+def test_a_runtime_older_than_our_declarations_is_refused_with_the_reason():
+    said = []
+    create_status = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p)(
+        lambda code, message: said.append(message.decode()) or 1
+    )
+    table = (ctypes.c_void_p * 1)(ctypes.cast(create_status, ctypes.c_void_p))
+    get_api = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_uint32)(
+        lambda version: ctypes.addressof(table) if version < 16 else None
+    )
+    name = ctypes.create_string_buffer(b"1.15.1")
+    get_version = ctypes.CFUNCTYPE(ctypes.c_void_p)(lambda: ctypes.addressof(name))
+    base = (ctypes.c_void_p * 2)(*(ctypes.cast(f, ctypes.c_void_p) for f in (get_api, get_version)))
+    register = ctypes.CDLL(str(LIBRARY)).RegisterCustomOps
+    register.restype = ctypes.c_void_p
+    assert register(None, base) == 1
+    assert said == ["rsseg: the operators need ONNX Runtime 1.16 or later, this is 1.15.1"]
