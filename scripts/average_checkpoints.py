@@ -25,7 +25,6 @@ def main() -> None:
         "data": two.record["data"],
         "steps": one.record["steps"] + two.record["steps"],
         "recipe": {"first": one.record["recipe"], "then": two.record["recipe"], "weight of the second": options.weight},
-        "start": {"first": one.record.get("start", {}), "then": two.record.get("start", {})},
     }
     save_model(options.out, first, TrainedModel(one.model, one.classes, record))
 
