@@ -57,7 +57,7 @@ def official_config(cfg: Mapping[str, Any], clip: Mapping[str, Any]) -> CRISConf
             clip=CLIPConfig(
                 embed_dim=clip["embed_dim"],
                 vision=VisionConfig(
-                    layers=tuple(clip["vision_layers"]),
+                    layers=clip["vision_layers"],
                     width=clip["vision_width"],
                     image_size=clip["image_resolution"],
                 ),
@@ -68,7 +68,7 @@ def official_config(cfg: Mapping[str, Any], clip: Mapping[str, Any]) -> CRISConf
                     context_length=clip["context_length"],
                 ),
             ),
-            neck=NeckConfig(channels=tuple(cfg["fpn_out"])),
+            neck=NeckConfig(channels=cfg["fpn_out"]),
             decoder=DecoderConfig(
                 layers=cfg["num_layers"], heads=cfg["num_head"], feedforward=cfg["dim_ffn"], dropout=cfg["dropout"]
             ),
@@ -78,13 +78,12 @@ def official_config(cfg: Mapping[str, Any], clip: Mapping[str, Any]) -> CRISConf
         raise UsageError(f"CRIS settings lack {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
-        raise UsageError(
-            f"CRIS settings: {' '.join(map(str, first['loc']))} {first['msg']}".replace("  ", " ")
-        ) from None
+        where = "".join(f", {part}" for part in first["loc"])
+        raise UsageError(f"CRIS settings{where}: {first['msg']}") from None
     width, embed_dim = config.clip.vision.width, config.clip.embed_dim
     ours = {"fpn_in": [8 * width, 16 * width, embed_dim], "vis_dim": config.neck.channels[1], "word_dim": embed_dim}
     for key, value in ours.items():
-        if theirs[key] != value:
+        if (list(theirs[key]) if isinstance(theirs[key], tuple) else theirs[key]) != value:
             raise UsageError(f"CRIS settings: {key} is {theirs[key]}, but CLIP and neck make it {value}")
     return config
 

@@ -42,6 +42,4 @@ def load_renamed(
             )
     if unknown := sorted(set(names) - set(wanted)):
         raise UsageError(f"{what} is of another network: there is no place for {names[unknown[0]]}")
-    network.load_state_dict(
-        {ours: state[theirs].to(wanted[ours].dtype) for ours, theirs in names.items()}, strict=False
-    )
+    network.load_state_dict({ours: state[theirs] for ours, theirs in names.items()}, strict=False)
