@@ -176,7 +176,7 @@ def _shares_beside(regions: Regions, landmark: BoolArray) -> dict[str, FloatArra
     shares = {}
     for turned, before, after in ((False, "left of", "right of"), (True, "above", "below")):
         along = landmark.T if turned else landmark
-        position, met = np.arange(along.shape[1]), along.any(1)[:, None]
+        position, met = np.arange(along.shape[1]), along.any(1, keepdims=True)
         begin, end = along.argmax(1)[:, None], along.shape[1] - 1 - along[:, ::-1].argmax(1)[:, None]
         for side, where in ((before, met & (position < begin)), (after, met & (position > end))):
             shares[side] = regions.count(where.T if turned else where) / regions.area
