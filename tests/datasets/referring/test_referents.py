@@ -169,3 +169,19 @@ def test_what_lies_above_a_short_road_is_not_beside_it():
     }
     labels[5:20, 60:80] = 1
     assert not [r for r, _ in referents_of(labels) if r.form == "direction"]
+
+
+def test_a_small_neighbour_in_the_same_place_is_not_passed_over():
+    labels = np.zeros((100, 100), np.uint8)
+    labels[10:50, 5:45] = labels[60:90, 60:90] = 1
+    assert "left" in {r.word for r, _ in referents_of(labels)}
+    labels[80:86, 20:26] = 1
+    assert "left" not in {r.word for r, _ in referents_of(labels)}
+
+
+def test_leftmost_is_so_by_its_centre_and_by_its_edge():
+    labels = np.zeros((100, 100), np.uint8)
+    labels[10:30, 10:30] = labels[60:70, 15:95] = 1
+    assert "leftmost" in {r.form for r, _ in referents_of(labels)}
+    labels[60:70, 2:95] = 1
+    assert "leftmost" not in {r.form for r, _ in referents_of(labels)}
