@@ -56,13 +56,20 @@ class Regions:
 
     def count(self, where: BoolArray) -> npt.NDArray[np.int64]:
         """int64 [n]: pixels of each region in ``where``, bool [H, W]."""
-        return np.bincount(self.index[where], minlength=len(self) + 1)[: len(self)]
+        pixels, starts = self._pixels
+        return np.add.reduceat(where.ravel()[pixels], starts, dtype=np.int64)
 
-    def least(self, values: npt.NDArray[np.float32]) -> FloatArray:
-        """float64 [n]: the least of ``values`` [H, W] in each region."""
-        least = np.full(len(self) + 1, np.inf)
-        np.minimum.at(least, self.index[self.all_pixels], values[self.all_pixels])
-        return least[:-1]
+    def least(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """float32 [n]: the least of ``values`` [H, W] in each region."""
+        pixels, starts = self._pixels
+        return np.minimum.reduceat(values.ravel()[pixels], starts)
+
+    @cached_property
+    def _pixels(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Pixels in the order of their regions, and where each region begins among them."""
+        inside = np.flatnonzero(self.index.ravel() < len(self))
+        pixels = inside[np.argsort(self.index.ravel()[inside], kind="stable")]
+        return pixels, np.concatenate([[0], np.cumsum(self.area[:-1])])
 
     @cached_property
     def distance(self) -> npt.NDArray[np.float32]:
