@@ -152,7 +152,8 @@ def _from_checkpoint(request: Request, say: Say) -> tuple[_Parent, Manifest]:
         training=Training(
             data=str(record.get("data", "not recorded")),
             split=str(record.get("split", "not recorded")),
-            recipe=str(record.get("recipe", "not recorded")),
+            recipe=record.get("recipe", {}),
+            start=record.get("start", {}),
             seed=int(record.get("seed", 0)),
             steps=int(record.get("steps", 0)),
         ),

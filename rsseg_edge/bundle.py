@@ -76,11 +76,12 @@ class Score(_Strict):
 
 
 class Training(_Strict):
-    """Where the weights come from."""
+    """Where the weights come from: ``recipe`` as it was run, ``start`` what the run went on from."""
 
     data: str
     split: str
-    recipe: str
+    recipe: dict[str, Any]
+    start: dict[str, Any] = Field(default_factory=dict)
     seed: int
     steps: int
 

@@ -9,6 +9,7 @@ import numpy as np
 from rsseg_edge.bundle import InputSpec, open_bundle
 from rsseg_edge.engines.base import Engine
 from rsseg_edge.errors import UsageError
+from rsseg_edge.postprocess.enlarge import enlarge
 from rsseg_edge.preprocess.fit import Fit, fit_size, to_canvas
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
@@ -55,11 +56,10 @@ class Segmenter:
         import cv2
 
         height, width = self._fit(image).content
-        size = (image.shape[1], image.shape[0])
         class_map, confidence = class_map[:height, :width], confidence[:height, :width]
         if class_map.shape != image.shape[:2]:
-            class_map = cv2.resize(class_map, size, interpolation=cv2.INTER_NEAREST_EXACT)
-            confidence = cv2.resize(confidence, size, interpolation=cv2.INTER_LINEAR)
+            class_map = enlarge(np.ascontiguousarray(class_map), *image.shape[:2])
+            confidence = cv2.resize(confidence, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
         return Segmentation(class_map, confidence, self.table)
 
     def __call__(self, image: UInt8Array) -> Segmentation:

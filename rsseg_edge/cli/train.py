@@ -22,7 +22,10 @@ def train(
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.  [default: the model's recipe]")] = None,
     batch: Annotated[int | None, typer.Option(help="Crops a step over all processes.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    scenes: Annotated[float | None, typer.Option(help="Share of the crops from generated scenes, 0 to 1.")] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DATA:SHARE[:DIR]", help="More data, by the share of crops, for instance scenes:0.2."),
+    ] = None,
     begin_from: Annotated[
         str | None, typer.Option("--from", metavar="FILE", help="Go on from a trained model.safetensors.")
     ] = None,
@@ -61,7 +64,6 @@ def train(
             "steps": steps,
             "batch": batch,
             "lr": lr,
-            "scenes": scenes,
             "validate_every": validate_every,
             "checkpoint_every": checkpoint_every,
         },
@@ -71,6 +73,7 @@ def train(
         threads=threads,
         resume=not restart,
         start=Start(backbone_weights, text_encoder, text_weights, begin_from),
+        also=also or (),
     )
 
 

@@ -104,9 +104,9 @@ class _Kept:
 
 
 def _odds(data: SegmentationDataset) -> npt.NDArray[np.float64]:
-    # By the root of the area: a large scene has more to show, but must not drown the small ones.
-    roots = np.sqrt([float(data.area(i)) for i in range(len(data))])
-    return roots / roots.sum()
+    # By area: every pixel is as likely as any other, which is how scores count them.
+    areas = np.array([float(data.area(i)) for i in range(len(data))])
+    return areas / areas.sum()
 
 
 def _cut(
@@ -114,7 +114,9 @@ def _cut(
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     height, width = source.labels.shape
     size = config.size
-    scale = float(np.exp(rng.uniform(*np.log(config.scale))))
+    native = rng.random() < config.native
+    scale = 1.0 if native else float(np.exp(rng.uniform(*np.log(config.scale))))
+    tilt = 0.0 if native else rng.uniform(-config.tilt, config.tilt)
     if source.pixels and rng.random() < config.balance:
         pixels = source.pixels[int(rng.integers(len(source.pixels)))]
         y, x = pixels[int(rng.integers(len(pixels)))] + rng.uniform(-0.25, 0.25, 2) * size / scale
@@ -131,12 +133,15 @@ def _cut(
         y, x, scale = y * scale, x * scale, 1.0
     else:
         image, labels = source.image, source.labels
-    angle = np.deg2rad(90.0 * rng.integers(4) + rng.uniform(-config.tilt, config.tilt))
+    angle = np.deg2rad(90.0 * rng.integers(4) + tilt)
     flip = 1.0 if rng.random() < 0.5 else -1.0
     # Crop to source: rotate, mirror and scale about the two centres.
     cos, sin = np.cos(angle) / scale, np.sin(angle) / scale
     linear = np.array([[cos * flip, -sin], [sin * flip, cos]])
-    offset = np.array([x, y]) - linear @ np.array([size / 2, size / 2])
+    middle = (size - 1) / 2  # indices are of pixel centres; x and y count from the edge
+    offset = np.array([x, y]) - 0.5 - linear @ np.array([middle, middle])
+    if native:  # the image's own pixels, as sharp as inference sees them
+        linear, offset = linear.round(), offset.round()
     matrix = np.column_stack((linear, offset))
     flags = cv2.WARP_INVERSE_MAP
     cut = cv2.warpAffine(image, matrix, (size, size), flags=flags | cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
@@ -160,6 +165,19 @@ def _recolor(image: npt.NDArray[np.uint8], config: CropConfig, rng: np.random.Ge
     mix = np.diag(tint) @ (saturation * (np.eye(3) - grey) + grey) * contrast * brightness
     middle = image.mean() * (1 - contrast) * brightness
     out = cv2.transform(image, np.column_stack((mix, np.full(3, middle))))
+    if rng.random() < config.shadow:
+        out = _shade(out, rng)
     if rng.random() < config.blur:
         out = cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.4, 1.2)))
     return out.astype(np.uint8)
+
+
+def _shade(image: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Cast a shadow over a ragged third of an image: sky light is left, a quarter to a half, and bluer."""
+    size = image.shape[0]
+    coarse = rng.standard_normal((2, int(rng.integers(4, 24)), int(rng.integers(4, 24)))).astype(np.float32)
+    relief = sum(cv2.resize(c, (size, size), interpolation=cv2.INTER_CUBIC) for c in coarse)
+    edge = float(np.quantile(relief, rng.uniform(0.5, 0.85)))
+    share = np.clip((relief - edge) * 4 + 0.5, 0, 1)[..., None]
+    sky = rng.uniform(0.2, 0.5) * np.array([0.85, 1.0, rng.uniform(1.0, 1.4)], np.float32)
+    return np.asarray(image * (1 - share * (1 - sky)), np.uint8)

@@ -173,7 +173,21 @@ def _mask_losses(
 
 
 def semantic_loss(prediction: Prediction, truth: Tensor) -> Tensor:
-    """Cross-entropy of the class scores that inference takes the argmax of, at the size of the labels."""
-    shares = upsample(class_shares(prediction), (truth.shape[1], truth.shape[2]))
-    loss = F.nll_loss(shares.float().clamp(min=1e-6).log(), truth, ignore_index=IGNORE, reduction="sum")
-    return loss / mean_over_processes((truth != IGNORE).sum().float()).clamp(min=1)
+    """Of the class scores that inference takes the argmax of, at the size of the labels: cross-entropy, and 1 - IoU.
+
+    Cross-entropy alone leaves thin and rare classes to their neighbours; IoU is what they are judged by.
+    """
+    shares = upsample(class_shares(prediction), (truth.shape[1], truth.shape[2])).float()
+    entropy = F.nll_loss(shares.clamp(min=1e-6).log(), truth, ignore_index=IGNORE, reduction="sum")
+    return entropy / mean_over_processes((truth != IGNORE).sum().float()).clamp(min=1) + soft_jaccard(shares, truth)
+
+
+def soft_jaccard(shares: Tensor, truth: Tensor) -> Tensor:
+    """1 - IoU of soft masks [B, K, H, W] over a whole batch, the mean over the classes that occur in it."""
+    labelled = (truth != IGNORE)[:, None]
+    true = labelled & (truth[:, None] == torch.arange(shares.shape[1], device=truth.device)[:, None, None])
+    area = true.sum((0, 2, 3))
+    common = (shares * true).sum((0, 2, 3))
+    union = (shares * labelled).sum((0, 2, 3)) + area - common
+    present = (area > 0).float()
+    return ((1 - common / union.clamp(min=1)) * present).sum() / present.sum().clamp(min=1)

@@ -24,18 +24,22 @@ class CropConfig(_Strict):
     Attributes:
         size: side of a crop in pixels, a multiple of 32.
         scale: least and greatest factor that the image is scaled by, drawn log-uniformly.
+        native: probability that a crop is neither scaled nor tilted: the image's own pixels.
         balance: probability that a crop is centred near a pixel of a class drawn uniformly, and not anywhere.
         color: strength of brightness, contrast and saturation jitter, as a factor's deviation from 1.
         tilt: greatest rotation beside the quarter turns, in degrees.
         blur: probability of a slight Gaussian blur.
+        shadow: probability of a cast shadow over part of the crop: what is dark is not therefore water.
     """
 
     size: int = Field(default=320, ge=32, multiple_of=32)
     scale: tuple[float, float] = (0.35, 1.6)
+    native: float = Field(default=0.0, ge=0, le=1)
     balance: float = Field(default=0.5, ge=0, le=1)
     color: float = Field(default=0.25, ge=0, lt=1)
     tilt: float = Field(default=20.0, ge=0, le=45)
     blur: float = Field(default=0.1, ge=0, le=1)
+    shadow: float = Field(default=0.0, ge=0, le=1)
 
 
 class Recipe(_Strict):
@@ -50,7 +54,6 @@ class Recipe(_Strict):
         warmup: steps of linear warm-up.
         ema: decay of the moving average of the weights, which is what is validated and saved.
         clip: greatest norm of the gradient.
-        scenes: share of the crops that comes from generated scenes, where the classes are theirs.
         validate_every: steps between validations.
         checkpoint_every: steps between checkpoints.
     """
@@ -63,7 +66,6 @@ class Recipe(_Strict):
     warmup: int = Field(default=100, ge=0)
     ema: float = Field(default=0.998, ge=0, lt=1)
     clip: float = Field(default=1.0, gt=0)
-    scenes: float = Field(default=0.0, ge=0, lt=1)
     validate_every: int = Field(default=250, ge=1)
     checkpoint_every: int = Field(default=50, ge=1)
     crop: CropConfig = CropConfig()

@@ -121,6 +121,37 @@ def test_color_changes_the_image_and_not_the_labels():
     assert np.abs(plain.astype(int) - altered).mean() > 3
 
 
+def test_a_shadow_darkens_part_of_the_image_and_not_the_labels():
+    lit, labels = source(shadow=0.0, **PLAIN).crop(4)
+    shaded, same = source(shadow=1.0, **PLAIN).crop(4)
+    np.testing.assert_array_equal(labels, same)
+    bright = lit.min(2) > 40
+    ratio = (shaded[bright] / lit[bright]).mean(1)
+    assert 0.05 < (ratio < 0.6).mean() < 0.6
+    assert (ratio == 1).mean() > 0.3
+
+
+def test_native_crops_are_the_pixels_of_the_image_turned_and_mirrored():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (150, 170, 3), np.uint8)
+    labels = rng.integers(0, 5, (150, 170), np.uint8)
+    crops = source(sets=[(Samples([Sample(image, labels, "noise")]), 1.0)], native=1.0, **PLAIN)
+    both = np.dstack((image, labels))
+    for number in range(8):
+        crop = np.dstack(crops.crop(number))
+        ways = [np.rot90(way, turns) for way in (crop, crop[:, ::-1]) for turns in range(4)]
+        windows = [both[y : y + 96, x : x + 96] for way in ways for y, x in np.argwhere((both == way[0, 0]).all(2))]
+        assert any(np.array_equal(w, way) for w in windows for way in ways)
+
+
+def test_every_pixel_is_as_likely_as_any_other():
+    large = Sample(np.full((240, 240, 3), 255, np.uint8), np.zeros((240, 240), np.uint8), "large")
+    small = Sample(np.zeros((120, 120, 3), np.uint8), np.zeros((120, 120), np.uint8), "small")
+    crops = source(sets=[(Samples([large, small]), 1.0)], **PLAIN)
+    drawn = np.mean([crops.crop(n)[0].mean() > 128 for n in range(300)])
+    assert 0.73 < drawn < 0.87
+
+
 @pytest.mark.parametrize("world", [2, 3, 6])
 def test_the_global_batch_is_the_same_however_many_processes_share_it(world):
     crops = source(size=32)

@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 from rsseg_edge.models.segclip.config import LossConfig  # noqa: E402
 from rsseg_edge.models.segclip.decoder import Prediction  # noqa: E402
 from rsseg_edge.models.segclip.network import SegCLIPOutput  # noqa: E402
-from rsseg_edge.training.losses import IGNORE, segclip_loss, semantic_loss, uncertain_points  # noqa: E402
+from rsseg_edge.training.losses import IGNORE, segclip_loss, semantic_loss, soft_jaccard, uncertain_points  # noqa: E402
 from rsseg_edge.training.matcher import match  # noqa: E402
 
 BATCH, QUERIES, CLASSES, HEIGHT, WIDTH = 3, 9, 5, 60, 44
@@ -243,3 +243,17 @@ def test_guidance_loss_is_that_of_the_right_classes(same_points):
         for order in ([0, 1, 2, 3, 4], [1, 0, 2, 3, 4])
     ]
     assert losses[1]["guidance"] > 10 * losses[0]["guidance"]
+
+
+def test_soft_jaccard_of_hard_masks_is_one_minus_their_mean_iou():
+    torch.manual_seed(0)
+    truth, found = torch.randint(0, 3, (2, 2, 9, 11))
+    truth[0, :4] = IGNORE
+    known = truth != IGNORE
+    ious = [((truth == k) & (found == k)).sum() / (known & ((truth == k) | (found == k))).sum() for k in range(3)]
+    shares = torch.nn.functional.one_hot(found, 5).permute(0, 3, 1, 2).float()
+    torch.testing.assert_close(soft_jaccard(shares, truth), 1 - torch.stack(ious).mean())
+
+
+def test_soft_jaccard_of_nothing_labelled_is_zero():
+    assert soft_jaccard(torch.rand(1, 3, 4, 4), torch.full((1, 4, 4), IGNORE)) == 0

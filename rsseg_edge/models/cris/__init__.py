@@ -1,0 +1,1 @@
+"""CRIS: segment what a sentence refers to (METHODS 2)."""

@@ -1,0 +1,98 @@
+"""A CRIS network as data: the files ``cris.toml`` and ``cris-r101.toml`` beside this one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from rsseg_edge.models.config import Strict, config_names, read_config
+
+_FOLDER = Path(__file__).parent
+
+
+class VisionConfig(Strict):
+    """CLIP's ResNet: bottlenecks of each stage, channels of the first, and the image side that it was trained on.
+
+    Strides 8, 16 and 32 have 8, 16 and 32 times ``width`` channels; attention heads are 64 channels wide.
+    """
+
+    layers: tuple[int, int, int, int]
+    width: int = Field(ge=2, multiple_of=2)
+    image_size: int = Field(ge=32, multiple_of=32)
+
+
+class TextConfig(Strict):
+    """CLIP's text transformer."""
+
+    width: int
+    heads: int
+    layers: int
+    context_length: int = 77
+    vocab_size: int = 49408
+
+
+class CLIPConfig(Strict):
+    """Both towers of CLIP.
+
+    ``weights`` is a local file, what open_clip calls the weights of ``name``, or nothing for a random start.
+    """
+
+    name: str = ""
+    weights: str = ""
+    embed_dim: int
+    vision: VisionConfig
+    text: TextConfig
+
+
+class NeckConfig(Strict):
+    """Channels of the fused maps from v3, v4 and v5; the second is that of all that follows."""
+
+    channels: tuple[int, int, int]
+
+
+class DecoderConfig(Strict):
+    """The transformer in which pixels read words."""
+
+    layers: int = Field(ge=1)
+    heads: int
+    feedforward: int
+    dropout: float = 0.1
+
+
+class CRISConfig(Strict):
+    """Everything that defines the network. ``word_length`` is the most tokens of a sentence, start and end included."""
+
+    name: str
+    word_length: int = Field(ge=2)
+    clip: CLIPConfig
+    neck: NeckConfig
+    decoder: DecoderConfig
+    mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+
+    @model_validator(mode="after")
+    def _sizes_agree(self) -> CRISConfig:
+        channels, heads, text = self.neck.channels[1], self.decoder.heads, self.clip.text
+        if channels != text.width:
+            raise ValueError(f"pixels of {channels} channels cannot attend to words of {text.width}")
+        if channels % 4 or channels % heads or channels % text.heads:
+            raise ValueError(f"{channels} channels must be a multiple of 4, of {heads} and of {text.heads} heads")
+        if self.word_length > text.context_length:
+            raise ValueError(f"sentences of {self.word_length} tokens are longer than CLIP's {text.context_length}")
+        return self
+
+
+def configurations() -> list[str]:
+    """Names of the configurations that come with the package."""
+    return config_names(_FOLDER)
+
+
+def load_config(name: str, **overrides: Any) -> CRISConfig:
+    """Read a configuration by name; ``overrides`` replace whole top-level entries.
+
+    Raises:
+        UsageError: no configuration of that name.
+    """
+    return read_config(CRISConfig, _FOLDER, name, overrides)

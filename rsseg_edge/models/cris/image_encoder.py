@@ -1,0 +1,80 @@
+"""CLIP's ResNet with its attention pool applied densely: pixel features that live in CLIP's joint space."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rsseg_edge.errors import UsageError
+from rsseg_edge.models.cris.config import CLIPConfig
+
+STRIDE = 32
+"""Of the coarsest feature: image sides are multiples of it."""
+
+_HEAD_WIDTH = 64  # of every CLIP model
+
+
+class ImageEncoder(nn.Module):
+    """Image [B, 3, H, W], CLIP-normalised, to v3 [B, 8w, H/8, W/8], v4 [B, 16w, H/16, W/16], v5 [B, D, H/32, W/32].
+
+    w is the width of the ResNet, D the joint embedding's size; ``channels`` holds the three numbers of channels.
+
+    Raises:
+        UsageError: H or W is no multiple of 32.
+    """
+
+    def __init__(self, config: CLIPConfig) -> None:
+        super().__init__()
+        from open_clip.modified_resnet import ModifiedResNet
+
+        vision = config.vision
+        deepest = 32 * vision.width
+        heads = deepest // _HEAD_WIDTH
+        self.net = ModifiedResNet(list(vision.layers), config.embed_dim, heads, vision.image_size, vision.width)
+        self.net.attnpool = DenseAttentionPool(vision.image_size // STRIDE, deepest, heads, config.embed_dim)
+        self.channels = (8 * vision.width, 16 * vision.width, config.embed_dim)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        height, width = image.shape[2:]
+        if height % STRIDE or width % STRIDE:
+            raise UsageError(f"an image of {width}x{height} pixels: its sides must be multiples of {STRIDE}")
+        v3: Tensor = self.net.layer2(self.net.layer1(self.net.stem(image)))
+        v4: Tensor = self.net.layer3(v3)
+        v5: Tensor = self.net.attnpool(self.net.layer4(v4))
+        return v3, v4, v5
+
+
+class DenseAttentionPool(nn.Module):
+    """CLIP's attention pool in which every position queries every position, with a 1x1 convolution around it.
+
+    Parameters are named as in CLIP. ``positional_embedding`` [1 + grid * grid, C] begins with the class entry, which
+    is left out here. Shapes: [B, C, H, W] to [B, D, H, W].
+    """
+
+    def __init__(self, grid: int, channels: int, heads: int, embed_dim: int) -> None:
+        super().__init__()
+        self.grid, self.heads = grid, heads
+        self.positional_embedding = nn.Parameter(torch.randn(grid**2 + 1, channels) / channels**0.5)
+        self.q_proj = nn.Linear(channels, channels)
+        self.k_proj = nn.Linear(channels, channels)
+        self.v_proj = nn.Linear(channels, channels)
+        self.c_proj = nn.Linear(channels, embed_dim)
+        self.connect = nn.Sequential(nn.Conv2d(channels, embed_dim, 1, bias=False), nn.BatchNorm2d(embed_dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        tokens = x.flatten(2).transpose(1, 2) + self.position(height, width)
+        q, k, v = (self._split(project(tokens)) for project in (self.q_proj, self.k_proj, self.v_proj))
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        pooled: Tensor = self.c_proj(mixed).transpose(1, 2).unflatten(2, (height, width))
+        return torch.relu(pooled + self.connect(x))
+
+    def position(self, height: int, width: int) -> Tensor:
+        """The position embedding resized bicubically: [1, height * width, C]."""
+        grid = self.positional_embedding[1:].T.unflatten(1, (self.grid, self.grid))[None]
+        resized = F.interpolate(grid, size=(height, width), mode="bicubic", align_corners=False)
+        return resized.flatten(2).transpose(1, 2)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)

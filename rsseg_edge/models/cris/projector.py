@@ -1,0 +1,51 @@
+"""The projector: a convolution that the sentence writes, text-to-pixel similarity at stride 4."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rsseg_edge.models.cris.neck import conv_block
+
+_KERNEL = 3
+
+
+class Projector(nn.Module):
+    """A map [B, C, H, W] and the sentence state [B, D] to logits [B, 1, 4H, 4W]."""
+
+    def __init__(self, channels: int, state_dim: int) -> None:
+        super().__init__()
+        half = channels // 2
+        self.upsample = nn.Sequential(
+            nn.Upsample(scale_factor=2, mode="bilinear"),
+            conv_block(channels, channels, 3),
+            nn.Upsample(scale_factor=2, mode="bilinear"),
+            conv_block(channels, half, 3),
+        )
+        self.pixel = nn.Conv2d(half, half, 1)
+        self.state = nn.Linear(state_dim, half * _KERNEL**2 + 1)
+
+    def forward(self, x: Tensor, state: Tensor) -> Tensor:
+        x = self.upsample(x)
+        written = self.state(state)
+        # [B, 9, C/2]: one row of weights for each place in the 3x3 kernel.
+        kernel = written[:, :-1].unflatten(1, (-1, _KERNEL**2)).transpose(1, 2)
+        # What lies between two linear maps is one: ``pixel`` is applied to nine rows instead of to every pixel.
+        weight, offset = kernel @ self.pixel.weight.flatten(1), kernel @ self.pixel.bias
+        planes = weight @ x.flatten(2) + offset[..., None]
+        return sum_shifted(planes.unflatten(2, x.shape[2:])) + written[:, -1:, None, None]
+
+
+def sum_shifted(planes: Tensor) -> Tensor:
+    """The sum of a 3x3 convolution from its nine products: [B, 9, H, W], row by row of the kernel, to [B, 1, H, W].
+
+    With the products as one matrix product this is a convolution whose weights differ from sample to sample, which
+    runtimes have no fast kernel for. Zero-padded at the border.
+    """
+    height, width = planes.shape[2:]
+    padded = F.pad(planes, (1, 1, 1, 1))
+    shifted = [
+        padded[:, i * _KERNEL + j, i : i + height, j : j + width] for i in range(_KERNEL) for j in range(_KERNEL)
+    ]
+    return torch.stack(shifted, 1).sum(1, keepdim=True)
