@@ -41,6 +41,7 @@ def load_clip(name: str, weights: str) -> tuple[Any, Any]:
 
     Args:
         name: of the model, for instance "ViT-B-16"; also "hf-hub:..." and "local-dir:...", which bring their weights.
+            Weights fine-tuned from OpenAI's want the name that ends in "-quickgelu".
         weights: a tag that open_clip downloads ("openai", "laion2b_s34b_b88k"), or a local file: safetensors, a
             PyTorch state dict or training checkpoint, OpenAI's TorchScript archive.
 
@@ -49,16 +50,17 @@ def load_clip(name: str, weights: str) -> tuple[Any, Any]:
     """
     import open_clip
 
-    if open_clip.get_model_config(name) is None:
-        raise UsageError(
-            f"open_clip has no model '{name}'; python -c 'import open_clip; print(open_clip.list_models())'"
-        )
     try:
+        if open_clip.get_model_config(name) is None:
+            raise UsageError(f"open_clip has no model '{name}'; among others it has ViT-B-16, ViT-B-32 and ViT-L-14")
         if Path(weights).is_file() and _is_torchscript(Path(weights)):
-            return _load_openai_archive(name, weights), open_clip.get_tokenizer(name)
-        # OpenAI's models and some others were trained with another GELU; open_clip only warns where a tag says so.
-        quick_gelu = bool((open_clip.get_pretrained_cfg(name, weights) or {}).get("quick_gelu"))
-        model = open_clip.create_model(name, pretrained=weights or None, force_quick_gelu=quick_gelu)
+            model = _load_openai_archive(name, weights)
+        else:
+            # OpenAI's models and some others were trained with another GELU; of itself open_clip only warns.
+            quick_gelu = bool((open_clip.get_pretrained_cfg(name, weights) or {}).get("quick_gelu"))
+            model = open_clip.create_model(
+                name, pretrained=weights, force_quick_gelu=quick_gelu, require_pretrained=True
+            )
         return model, open_clip.get_tokenizer(name)
     except UsageError:
         raise
