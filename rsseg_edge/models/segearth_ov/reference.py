@@ -18,7 +18,7 @@ def plain_upsample(upsampler: SimFeatUp, features: Tensor, guidance: Tensor) -> 
     x = features
     for stage in upsampler.stages:
         x = _plain_stage(stage, x, F.adaptive_avg_pool2d(guidance, (2 * x.shape[2], 2 * x.shape[3])))
-    projection = upsampler.fixup_proj[1]
+    projection = upsampler.projection
     return x + 0.1 * F.conv2d(x, projection.weight[:, :, None, None], projection.bias)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,6 @@ from rsseg_edge.models.segearth_ov.weights import load_weights
 
 RADIUS: dict[UpsamplerKind, int] = {"jbu_one": 5, "jbu_stack": 3}
 STAGES = 4
-SCALE = 2**STAGES
 RANGE_CHANNELS = 32
 
 
@@ -48,8 +48,10 @@ class SimFeatUp(nn.Module):
         """From the published state dict of JBUOne or JBUStack: frozen, in evaluation mode.
 
         Raises:
-            UsageError: the weights are not those of ``kind``.
+            UsageError: no such kind, or the weights are not of it.
         """
+        if kind not in RADIUS:
+            raise UsageError(f"unknown upsampler '{kind}': there are {', '.join(RADIUS)}")
         # Published as 1x1 convolutions [out, in, 1, 1]; channels last they are linear layers.
         weights = {key: tensor.flatten(1) if tensor.ndim == 4 else tensor for key, tensor in state.items()}
         if "fixup_proj.1.weight" not in weights:
@@ -61,7 +63,12 @@ class SimFeatUp(nn.Module):
     @property
     def stages(self) -> list[JointBilateralUpsampler]:
         """The upsamplers in order; JBUOne's is there four times."""
-        return [self.get_submodule(name) for name in self.names]  # type: ignore[misc]
+        return [cast(JointBilateralUpsampler, self.get_submodule(name)) for name in self.names]
+
+    @property
+    def projection(self) -> nn.Linear:
+        """The last layer, W and b."""
+        return cast(nn.Linear, self.fixup_proj[1])
 
     def forward(self, features: Tensor, guidance: Tensor) -> Tensor:
         """Features [B, C, h, w] and guidance [B, 3, H, W], normalised RGB, to features [B, C, 16h, 16w]."""
@@ -115,11 +122,10 @@ class SimFeatUp(nn.Module):
         return adaptive_upsample_classify(x, kernels[-1], self._bias(), text, self.radius)
 
     def _mix(self, tokens: Tensor) -> Tensor:
-        dropout, projection = self.fixup_proj
-        return tokens + 0.1 * (dropout(tokens) @ projection.weight.T)
+        return tokens + 0.1 * (self.fixup_proj[0](tokens) @ self.projection.weight.T)
 
     def _bias(self) -> Tensor:
-        return 0.1 * self.fixup_proj[1].bias
+        return 0.1 * self.projection.bias
 
 
 class JointBilateralUpsampler(nn.Module):

@@ -23,7 +23,7 @@ class TextFeatures(Tensor):
 
     class_index: Tensor
     # What nn.Parameter does, for the same reason.
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
 
 class TextEncoder(nn.Module):

@@ -13,12 +13,12 @@ from rsseg_edge.models.segearth_ov.config import Variant
 
 # Which of query, key and value are compared; the attention weights are the sum of the softmaxes.
 # Without any a token attends to itself.
-ATTENTION: dict[Variant, tuple[str, ...]] = {
-    "vanilla": ("qk",),
+ATTENTION: dict[Variant, tuple[tuple[str, str], ...]] = {
+    "vanilla": (("q", "k"),),
     "MaskCLIP": (),
-    "SCLIP": ("qq", "kk"),
-    "ClearCLIP": ("qq",),
-    "SegEarth": ("qq", "kk", "vv"),
+    "SCLIP": (("q", "q"), ("k", "k")),
+    "ClearCLIP": (("q", "q"),),
+    "SegEarth": (("q", "q"), ("k", "k"), ("v", "v")),
 }
 
 
@@ -71,7 +71,7 @@ class DenseViT(nn.Module):
         patches = self.visual.conv1(image)
         grid = (patches.shape[2], patches.shape[3])
         tokens = patches.flatten(2).transpose(1, 2)
-        class_token = self.visual.class_embedding.expand(len(image), 1, -1)
+        class_token = self.visual.class_embedding.expand(image.shape[0], 1, -1)
         position = interpolate_position(self.visual.positional_embedding, self.visual.grid_size, grid)
         x = self.visual.ln_pre(torch.cat((class_token, tokens), 1) + position)
         *blocks, last = self.visual.transformer.resblocks

@@ -127,5 +127,7 @@ def test_weights_of_the_other_kind_are_refused():
         SimFeatUp.from_official(state, "jbu_stack")
     with pytest.raises(UsageError, match=r"the network has no up\.more"):
         SimFeatUp.from_official(state | {"up.more": torch.zeros(1)}, "jbu_one")
+    with pytest.raises(UsageError, match="unknown upsampler 'jbu_two': there are jbu_one, jbu_stack"):
+        SimFeatUp.from_official(state, "jbu_two")
     with pytest.raises(UsageError, match=r"no fixup_proj\.1\.weight"):
         SimFeatUp.from_official({}, "jbu_one")
