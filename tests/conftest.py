@@ -9,11 +9,13 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
+GOLDEN = Path(__file__).parents[2] / "shared" / "parity"
 CLASSES = {"dark": [200, 40, 40], "middle": [40, 200, 40], "bright": [40, 40, 200]}
 
 
@@ -135,3 +137,19 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip(f"this machine does not mount a tmpfs: {done.stderr.strip()}")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], tuple[dict[str, Any], dict[str, Any]]]:
+    """Tensors and settings of a golden file by name; skips where the vectors are not beside the checkout."""
+
+    def load(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        path = GOLDEN / f"{name}.safetensors"
+        if not path.is_file():
+            pytest.skip(f"no golden vectors: {name}.safetensors is not in ../shared/parity")
+        safetensors = pytest.importorskip("safetensors")
+        with safetensors.safe_open(path, "pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return tensors, {key: json.loads(value) for key, value in file.metadata().items()}
+
+    return load

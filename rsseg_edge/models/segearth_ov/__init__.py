@@ -1,0 +1,1 @@
+"""SegEarth-OV: training-free open-vocabulary segmentation (METHODS 3)."""

@@ -1,0 +1,1 @@
+"""What a user's words become before a text encoder reads them."""
