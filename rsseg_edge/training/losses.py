@@ -64,6 +64,16 @@ def mean_over_processes(count: Tensor) -> Tensor:
     return count
 
 
+def sum_over_processes(values: Tensor) -> Tensor:
+    """Sums over the processes of a distributed run, with their gradient: a loss of them is that of the global batch."""
+    if dist.is_available() and dist.is_initialized():
+        from torch.distributed.nn.functional import all_reduce
+
+        total: Tensor = all_reduce(values)  # type: ignore[no-untyped-call]
+        return total
+    return values
+
+
 class _Target:
     """True masks of one image: ``classes`` int64 [t], their masks, and ``labelled`` [1, H, W], 0 where unlabelled."""
 
@@ -186,8 +196,8 @@ def soft_jaccard(shares: Tensor, truth: Tensor) -> Tensor:
     """1 - IoU of soft masks [B, K, H, W] over a whole batch, the mean over the classes that occur in it."""
     labelled = (truth != IGNORE)[:, None]
     true = labelled & (truth[:, None] == torch.arange(shares.shape[1], device=truth.device)[:, None, None])
-    area = true.sum((0, 2, 3))
-    common = (shares * true).sum((0, 2, 3))
-    union = (shares * labelled).sum((0, 2, 3)) + area - common
+    sums = [x.sum((0, 2, 3)) for x in (true.to(shares.dtype), shares * true, shares * labelled)]
+    area, common, found = sum_over_processes(torch.stack(sums))
+    union = found + area - common
     present = (area > 0).float()
     return ((1 - common / union.clamp(min=1)) * present).sum() / present.sum().clamp(min=1)
