@@ -91,6 +91,7 @@ def export(
             "precision": precision,
             "files": checksums(files),
             "parity": parity or manifest.parity,
+            "scores": (),  # those of a shipped bundle were measured at its own precision and size
             "made_with": {
                 "rsseg-edge": __version__,
                 "python": platform.python_version(),

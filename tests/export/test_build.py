@@ -86,6 +86,14 @@ def test_fp16_halves_the_file_and_keeps_the_classes(checkpoint: Path, bundle: Pa
     assert np.mean(a.class_map == b.class_map) > 0.97  # a fixed canvas pads more than a free one
 
 
+def test_scores_of_a_shipped_bundle_are_not_passed_on_to_another_precision(tmp_path: Path) -> None:
+    assert open_bundle("segclip-tiny").manifest.scores
+    half = export(Request("segclip-tiny", "fp16", size=(64, 96)), tmp_path / "half", quiet)
+    assert half.scores == open_bundle(tmp_path / "half").manifest.scores == ()
+    assert half.parity is not None
+    assert half.parity.agreement >= 0.995
+
+
 def test_fixed_size_bundle_takes_any_image(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "_images", lambda request, spec: build.Images("one", [image(64, 96)[None]]))
     export(Request("segclip-tiny", "fp32", checkpoint, size=(64, 96)), tmp_path / "fixed", quiet)
