@@ -60,7 +60,7 @@ def _download(config: CLIPConfig) -> dict[str, Tensor]:
     except Exception as error:  # open_clip passes on whatever its hub, its files or its registry raise
         raise UsageError(
             f"CLIP weights '{config.weights}' of {config.name} cannot be had ({str(error).splitlines()[0]}); "
-            f"give a local file with --text-weights"
+            f"a local file will do"
         ) from None
     state: dict[str, Tensor] = model.state_dict()
     return state

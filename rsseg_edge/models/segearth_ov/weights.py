@@ -43,7 +43,7 @@ def load_clip(name: str, weights: str) -> tuple[Any, Any]:
         name: of the model, for instance "ViT-B-16"; also "hf-hub:..." and "local-dir:...", which bring their weights.
             Weights fine-tuned from OpenAI's want the name that ends in "-quickgelu".
         weights: a tag that open_clip downloads ("openai", "laion2b_s34b_b88k"), or a local file: safetensors, a
-            PyTorch state dict or training checkpoint, OpenAI's TorchScript archive.
+            PyTorch state dict or training checkpoint. TorchScript, as OpenAI's own files are, is code and is refused.
 
     Raises:
         UsageError: no such model, or weights that cannot be had or are another model's.
@@ -54,13 +54,13 @@ def load_clip(name: str, weights: str) -> tuple[Any, Any]:
         if open_clip.get_model_config(name) is None:
             raise UsageError(f"open_clip has no model '{name}'; among others it has ViT-B-16, ViT-B-32 and ViT-L-14")
         if Path(weights).is_file() and _is_torchscript(Path(weights)):
-            model = _load_openai_archive(name, weights)
-        else:
-            # OpenAI's models and some others were trained with another GELU; of itself open_clip only warns.
-            quick_gelu = bool((open_clip.get_pretrained_cfg(name, weights) or {}).get("quick_gelu"))
-            model = open_clip.create_model(
-                name, pretrained=weights, force_quick_gelu=quick_gelu, require_pretrained=True
+            raise UsageError(
+                f"CLIP weights {weights}: a TorchScript archive is code, and not run; give safetensors or a state "
+                f"dict, or the tag 'openai', which open_clip downloads"
             )
+        # OpenAI's models and some others were trained with another GELU; of itself open_clip only warns.
+        quick_gelu = bool((open_clip.get_pretrained_cfg(name, weights) or {}).get("quick_gelu"))
+        model = open_clip.create_model(name, pretrained=weights, force_quick_gelu=quick_gelu, require_pretrained=True)
         return model, open_clip.get_tokenizer(name)
     except UsageError:
         raise
@@ -92,21 +92,6 @@ def load_upsampler_state(file: Path) -> dict[str, Tensor]:
     if "fixup_proj.1.weight" not in state:
         raise UsageError(f"upsampler weights {file}: no upsampler in it")
     return state
-
-
-def _load_openai_archive(name: str, file: str) -> Any:
-    # open_clip builds these from the shapes that it finds: the model that was asked for must be the same.
-    import open_clip
-
-    model = open_clip.load_openai_model(file, precision="fp32", device="cpu")
-    asked = open_clip.get_model_config(name)["vision_cfg"]
-    width, patch = model.visual.conv1.weight.shape[::3]
-    if (width, patch) != (asked["width"], asked["patch_size"]):
-        raise UsageError(
-            f"CLIP weights {file}: of width {width} and patch size {patch}, {name} has {asked['width']} and "
-            f"{asked['patch_size']}"
-        )
-    return model
 
 
 def _is_torchscript(file: Path) -> bool:
