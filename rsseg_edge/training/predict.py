@@ -52,4 +52,4 @@ def load_checkpoint_segmenter(path: Path, long_side: int | None = None) -> Segme
         RssegError: it is not one that rsseg-train wrote.
     """
     task, trained = load_model(path)
-    return task_segmenter(task, trained.classes, long_side)
+    return task_segmenter(task, trained.table, long_side)
