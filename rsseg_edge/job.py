@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rsseg_edge.engines.choose import EngineName, Say
 from rsseg_edge.errors import UsageError
 from rsseg_edge.pipeline import Outcome, Pipeline
 from rsseg_edge.postprocess.drawing import Drawing
@@ -75,6 +76,7 @@ class Request:
         threads: of one inference; None takes all cores but one.
         vocabulary: of an open-vocabulary model; None takes the bundle's own.
         fast: windows of an open-vocabulary model lie side by side and do not overlap.
+        engine: what runs the network; see :func:`rsseg_edge.engines.choose.open_engine`.
     """
 
     where: str
@@ -88,6 +90,7 @@ class Request:
     threads: int | None = None
     vocabulary: Vocabulary | None = None
     fast: bool = False
+    engine: EngineName = "auto"
 
 
 class Job:
@@ -96,6 +99,7 @@ class Job:
     Args:
         request: what is to be done.
         report: told about what is left out on the way.
+        say: told which engine runs and why; None writes it to the log ``rsseg_edge``.
 
     Attributes:
         change: what it took to set the vocabulary; None where none was asked for.
@@ -105,9 +109,11 @@ class Job:
         RssegError: the input or the bundle is damaged.
     """
 
-    def __init__(self, request: Request, report: Report) -> None:
+    def __init__(self, request: Request, report: Report, say: Say | None = None) -> None:
         self.threads = threads = Threads.share(available_cores(), request.threads)
-        self.segmenter: Segmenter = load(request.model, long_side=request.long_side, threads=threads.inference)
+        self.segmenter: Segmenter = load(
+            request.model, long_side=request.long_side, threads=threads.inference, engine=request.engine, say=say
+        )
         self.change = _set_vocabulary(self.segmenter, request)
         for name in request.classes_only or ():
             self.segmenter.table.index(name)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from rsseg_edge.cli import INTERRUPTED, run_app, say
+from rsseg_edge.cli import INTERRUPTED, EngineChoice, run_app, say
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -35,6 +35,7 @@ def run(
         int | None, typer.Option(help="Longest side that the network sees, pixels.  [default: the bundle's]")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Cores for the network.  [default: all but one]")] = None,
+    engine: Annotated[EngineChoice, typer.Option(help="What runs the network.")] = EngineChoice.auto,
     max_frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
     stride: Annotated[int, typer.Option(help="Take every K-th frame.")] = 1,
     start: Annotated[float, typer.Option(help="Begin this many seconds after the first frame.")] = 0.0,
@@ -71,8 +72,10 @@ def run(
         named = [name.strip() for name in classes.split(";") if name.strip()]
         vocabulary = Vocabulary(named, background, threshold)
     selection = Selection(start, end, stride, max_frames)
-    request = Request(where, model, out, selection, names, alpha, class_maps, long_side, threads, vocabulary, fast)
-    job = Job(request, report)
+    request = Request(
+        where, model, out, selection, names, alpha, class_maps, long_side, threads, vocabulary, fast, engine.value
+    )
+    job = Job(request, report, say)
     if job.change is not None and job.change.encoded:
         say(f"{job.change.encoded} new words encoded in {job.change.seconds:.1f} s; they are kept for the next run")
 
