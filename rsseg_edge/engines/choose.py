@@ -59,6 +59,7 @@ class _FirstThatRuns:
 
     def __init__(self, names: Sequence[EngineName], open_one: Callable[[EngineName], Engine], say: Say) -> None:
         self._rest, self._open, self._say = list(names), open_one, say
+        self._untold = ""  # told at the first frame: a request that cannot be met has its own line
         self._engine = self._following([])
 
     @property
@@ -71,6 +72,9 @@ class _FirstThatRuns:
         from rsseg_edge.engines.tensorrt_build import BuildRefusedError
 
         while True:
+            if self._untold:
+                self._say(self._untold)
+                self._untold = ""
             try:
                 return self._engine.start(inputs, outputs)
             except BuildRefusedError as error:
@@ -97,7 +101,7 @@ class _FirstThatRuns:
                 if not self._rest:
                     raise
             else:
-                self._say(f"engine: {name}" + (f" ({'; '.join(reasons)})" if reasons else ""))
+                self._untold = f"engine: {name}" + (f" ({'; '.join(reasons)})" if reasons else "")
                 return engine
 
 

@@ -53,9 +53,7 @@ class Graph:
                 raise UncapturableError("the runtime does not enqueue it while recording")
             executable = ctypes.c_void_p()
             # The third argument is 64 bits of flags, none of which we need.
-            self._check(
-                "cuGraphInstantiateWithFlags", ctypes.byref(executable), graph, ctypes.c_ulonglong(0)
-            )
+            self._check("cuGraphInstantiateWithFlags", ctypes.byref(executable), graph, ctypes.c_ulonglong(0))
             self._executable = executable
         finally:
             if graph:

@@ -8,8 +8,9 @@ networks on one GPU at once take longer than one after the other, and the frames
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -181,10 +182,8 @@ class Executor:
 
     def _settle(self, slot: _Slot) -> None:
         """After a failure: nothing of the slot may still be copying when its buffers are used again."""
-        try:
+        with suppress(self._device.driver.Error):  # the failure that is being reported already
             slot.stream.synchronize()
-        except self._device.driver.Error:
-            pass  # the failure that is being reported already
 
     def _release(self) -> None:
         for slot in self._slots:
@@ -205,6 +204,8 @@ class Executor:
             try:
                 yield
             except (self._device.driver.Error, MemoryError) as error:
+                # An error holds on to what its frames held: memory of the GPU would wait for its handler.
+                traceback.clear_frames(error.__traceback__)
                 raise RssegError(f"{self._name}: CUDA failed: {str(error).strip() or type(error).__name__}") from None
 
 
@@ -240,7 +241,7 @@ class _Slot:
         return bool(self.context.execute_async_v3(self.stream.handle))
 
     def compute(self, name: str, trt: Any) -> None:
-        """Launch the network. A launch that is refused would leave the last frame's output in place, hence the check."""
+        """Launch the network. A refused launch would leave the last frame's output in place, hence the check."""
         if self.graph is not None:
             code = self.graph.launch()
             if code:

@@ -37,7 +37,9 @@ def widen_bytes(model: bytes) -> bytes:
             return [found]
         # a whole number first, as a cast to uint8 makes it, then a float like all the rest
         name = wire.text(memoryview(found), wire.NODE_OUTPUT)
-        whole = wire.rewrite(memoryview(found), lambda n, _: (name + "__whole").encode() if n == wire.NODE_OUTPUT else None)
+        whole = wire.rewrite(
+            memoryview(found), lambda n, _: (name + "__whole").encode() if n == wire.NODE_OUTPUT else None
+        )
         return [whole, wire.node("Cast", [name + "__whole"], name, _TO_FLOAT)]
 
     def field(number: int, value: memoryview, narrows: bool) -> bytes | None:

@@ -43,9 +43,7 @@ class Padding:
             if self._sides.isdisjoint(sides) or value.ndim != len(sides):
                 continue
             real |= {s: n for s, n in zip(sides, value.shape, strict=True) if isinstance(s, str) and s in self._sides}
-            zeros = [
-                (0, _rounded(n) - n if s in self._sides else 0) for s, n in zip(sides, value.shape, strict=True)
-            ]
+            zeros = [(0, _rounded(n) - n if s in self._sides else 0) for s, n in zip(sides, value.shape, strict=True)]
             filled[name] = np.pad(value, zeros) if any(n for _, n in zeros) else value
         return filled, real
 

@@ -1,7 +1,7 @@
 """TensorRT and TensorRT-RTX on the GPU at hand: engines are built, checked against ONNX Runtime, and kept.
 
-TensorRT builds where the engine runs. TensorRT-RTX may also take an engine that came with the bundle, built on a machine
-without a GPU; it is checked here like any other.
+TensorRT builds where the engine runs. TensorRT-RTX may also take an engine that came with the bundle, built on a
+machine without a GPU; it is checked here like any other.
 """
 
 from __future__ import annotations

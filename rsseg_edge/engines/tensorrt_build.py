@@ -154,7 +154,9 @@ def build(
     parser = trt.OnnxParser(network, log.native)
     if not parser.parse(graph):
         errors = [parser.get_error(i) for i in range(parser.num_errors)]
-        found = "; ".join(" ".join(f"{e.node_name()} ({e.node_operator()}): {e.desc()}".split())[:300] for e in errors[:3])
+        found = "; ".join(
+            " ".join(f"{e.node_name()} ({e.node_operator()}): {e.desc()}".split())[:300] for e in errors[:3]
+        )
         raise BuildRefusedError(f"{name}: {_title(trt)} does not take the graph: {found or log.take()}")
     config = builder.create_builder_config()
     config.clear_flag(trt.BuilderFlag.TF32)
