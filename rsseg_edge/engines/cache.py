@@ -92,15 +92,13 @@ class EngineCache:
     def find(self, identity: Identity) -> tuple[Record, bytes] | str:
         """The engine of an identity, or why there is none.
 
-        A damaged engine is removed. An engine that the parity gate refused comes as its record and no bytes.
+        An engine that the parity gate refused comes as its record and no bytes. A damaged one is left to its successor:
+        removing it here could hit that instead.
         """
         folder = self.root / identity.key
         record = _read_record(folder)
         if record is None:
-            if folder.exists():
-                shutil.rmtree(folder, ignore_errors=True)
-                return "the one on disk has no readable record"
-            return self._nearest(identity)
+            return "the one on disk has no readable record" if folder.exists() else self._nearest(identity)
         if record.refused:
             return record, b""
         try:
@@ -110,7 +108,6 @@ class EngineCache:
         else:
             reason = "the one on disk does not match its checksum"
         if hashlib.sha256(plan).hexdigest() != record.plan:
-            shutil.rmtree(folder, ignore_errors=True)
             return reason
         return record, plan
 
@@ -132,10 +129,6 @@ class EngineCache:
         except OSError as error:
             shutil.rmtree(fresh, ignore_errors=True)
             raise RssegError(f"engine cache {self.root}: {error.strerror}; the engine is not kept") from None
-
-    def remove(self, identity: Identity) -> None:
-        """Forget an engine."""
-        shutil.rmtree(self.root / identity.key, ignore_errors=True)
 
     def records(self) -> list[Record]:
         """Of all engines, the newest first."""

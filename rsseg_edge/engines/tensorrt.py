@@ -147,12 +147,12 @@ class TensorRTEngine:
             with self._device:
                 self._plugins = find_plugins(self._trt, self._graph.model, trt_library())
         identity = self._identity(shapes)
-        loaded = self._from_disk(identity)
-        if isinstance(loaded, Executor):
-            return loaded
+        found = self._from_disk(identity)
+        if isinstance(found, Executor):
+            return found
         with self._cache.building(identity, lambda line: self._say(f"{self._graph.name}: {line}")):
-            loaded = self._from_disk(identity)  # another process may have built it meanwhile
-            return loaded if isinstance(loaded, Executor) else self._build(identity, shapes, inputs, loaded)
+            found = self._from_disk(identity)  # another process may have built it meanwhile
+            return found if isinstance(found, Executor) else self._build(identity, shapes, inputs, found)
 
     def _from_disk(self, identity: Identity) -> Executor | str:
         """The engine, or why there is none.
@@ -170,7 +170,6 @@ class TensorRTEngine:
         try:
             return self._load(plan)
         except PlanRefusedError as error:
-            self._cache.remove(identity)
             return f"the one on disk is of no use ({error})"
 
     def _build(self, identity: Identity, shapes: Shapes, inputs: Arrays, reason: str) -> Executor:
@@ -224,7 +223,7 @@ class TensorRTEngine:
         frames = reflections(inputs)
         parent = OnnxRuntimeEngine(self._graph.model, threads=self._threads, name=self._graph.name)
         try:
-            share = min(agreement(parent.infer(f), executor.infer(f), self._graph.precision) for f in frames)
+            share = min(agreement(parent.infer(f), executor.start(f).result(), self._graph.precision) for f in frames)
         finally:
             parent.close()
         least = THRESHOLDS[self._graph.precision]
