@@ -17,7 +17,8 @@ pytest.importorskip("timm")
 from rsseg_edge.errors import RssegError, UsageError  # noqa: E402
 from rsseg_edge.training.checkpoint import TrainedModel, load_model, save_model  # noqa: E402
 from rsseg_edge.training.predict import load_checkpoint_segmenter  # noqa: E402
-from rsseg_edge.training.recipe import load_recipe  # noqa: E402
+from rsseg_edge.training.recipe import load_recipe, parse_values  # noqa: E402
+from rsseg_edge.training.session import Settings  # noqa: E402
 from rsseg_edge.training.start import start_training  # noqa: E402
 from rsseg_edge.training.task import build_task, trainable_models  # noqa: E402
 
@@ -76,19 +77,17 @@ def test_the_command_trains_evaluates_and_goes_on(folder, tmp_path):
     segmentation = load_checkpoint_segmenter(out / "model.safetensors")(np.zeros((70, 50, 3), np.uint8))
     assert segmentation.class_map.shape == (70, 50)
     log = (out / "log.csv").read_text()
-    start_training(
-        "fpn-baseline", str(folder / "scenes.toml"), folder, out, overrides={"steps": 2, "batch": 1}, seed=0,
-        precision="32-true", accelerator="cpu", threads=None, resume=True,
-    )  # fmt: skip
+    settings = Settings(out, {"steps": 2, "batch": 1}, accelerator="cpu")
+    start_training("fpn-baseline", str(folder / "scenes.toml"), folder, settings)
     assert (out / "log.csv").read_text() == log  # it was done
 
 
 def start(folder, out, **options):
-    given = {
-        "model": "fpn-baseline", "data": str(folder / "scenes.toml"), "root": folder, "folder": out, "overrides": {},
-        "seed": 0, "precision": "32-true", "accelerator": "cpu", "threads": None, "resume": True,
-    }  # fmt: skip
-    start_training(**(given | options))
+    training = {"model": "fpn-baseline", "data": str(folder / "scenes.toml"), "root": folder}
+    settings = {"folder": out, "overrides": {}, "accelerator": "cpu", "precision": "32-true"}
+    for given in (training, settings):
+        given.update({name: options.pop(name) for name in given if name in options})
+    start_training(**training, settings=Settings(**settings), **options)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +97,9 @@ def start(folder, out, **options):
         ({"data": "atlantis"}, r"atlantis"),
         ({"overrides": {"steps": 0}}, r"^steps: "),
         ({"overrides": {"batch": 0}}, r"^batch: "),
+        ({"overrides": {"crop": {"size": 100}}}, r"^crop\.size: "),
+        ({"overrides": {"crop": 7}}, r"^crop: "),
+        ({"overrides": {"colour": 1}}, r"^colour: "),
         ({"also": ["scenes"]}, r"^--also scenes: it takes"),
         ({"also": ["scenes:0.6", "scenes:0.5"]}, r"^--also scenes:0.6 scenes:0.5: shares"),
         ({"also": ["kampala:0.1:."]}, r"kampala"),
@@ -175,3 +177,14 @@ def test_weights_of_another_network_are_refused(saved, small, tmp_path):
     save_model(path, task, TrainedModel("segclip-tiny", small.CLASSES, {}))
     with pytest.raises(RssegError, match="does not fit segclip-tiny"):
         load_model(path)
+
+
+def test_values_of_the_recipe_are_set_by_name():
+    recipe = load_recipe("segclip-tiny", **parse_values(["lr=2e-4", "crop.size=512", "crop.mix = 0.4"]))
+    usual = load_recipe("segclip-tiny")
+    assert recipe == usual.model_copy(
+        update={"lr": 2e-4, "crop": usual.crop.model_copy(update={"size": 512, "mix": 0.4})}
+    )
+    assert usual.crop.native > 0, "a recipe whose crops are not the defaults shows that they were kept"
+    with pytest.raises(UsageError, match=r"--set lr: .*NAME=VALUE"):
+        parse_values(["lr"])
