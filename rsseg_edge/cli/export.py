@@ -43,7 +43,8 @@ def export(
         str | None, typer.Option(metavar="NAME", help="segearth-ov: an open_clip model. [default: ViT-B-16]")
     ] = None,
     clip_weights: Annotated[
-        str | None, typer.Option(metavar="TAG|FILE", help="segearth-ov: a tag of open_clip or a file. [default: openai]")
+        str | None,
+        typer.Option(metavar="TAG|FILE", help="segearth-ov: a tag of open_clip or a file. [default: openai]"),
     ] = None,
     upsampler_weights: Annotated[
         Path | None, typer.Option(help="segearth-ov: checkpoint of SimFeatUp, JBUOne or JBUStack.")
