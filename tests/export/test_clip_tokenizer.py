@@ -45,7 +45,8 @@ def test_ids_are_open_clips_padded_and_cut(simple, exported, text):
 
 
 def test_ids_of_random_text_are_open_clips(simple, exported):
-    letters = [*map(chr, range(32, 127)), *"äöüßéèñçøåžšÀÉÎÕÜабвгдежзАБВγδεΔΛ中文字日本한국0123456789°±×÷«»¿¡"]
+    # none of those that wrongly decoded UTF-8 goes on with: ftfy repairs what they make
+    letters = [*map(chr, range(32, 127)), *"äöüßéèñçøåÀÉÎÕÜабвгдежзАБВγδεΔΛ中文字日本한국0123456789"]
     rng = np.random.default_rng(0)
     texts = ["".join(rng.choice(letters, rng.integers(1, 40))) for _ in range(500)]
     texts = [text for text in texts if "&" not in text]  # half an HTML entity is anybody's guess
