@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import torch
 import torch.nn.functional as F
@@ -21,7 +20,7 @@ from rsseg_edge.export.precision import halve
 from rsseg_edge.export.request import Say
 from rsseg_edge.models.segearth_ov.text import TextEncoder
 from rsseg_edge.models.segearth_ov.vit import transformer_block
-from rsseg_edge.prompts.tokenizer import Tokenizer
+from rsseg_edge.prompts.tokenizer import Tokenizer, without_padding
 
 TEXT, TOKENIZER = "text.onnx", "tokenizer.json"
 MAX_PROMPTS = 4096
@@ -96,9 +95,8 @@ def clip_text_part(encoder: TextEncoder, words: Sequence[str], precision: str, s
     graph = to_onnx(encoder.clip)
     keep: list[str] = []
     if precision == "fp16":
-        graph, keep = halve(
-            graph, ({"tokens": _cut(rows)} for rows in np.array_split(tokens, -(-len(tokens) // 80))), say
-        )
+        parts = np.array_split(tokens, -(-len(tokens) // 80))
+        graph, keep = halve(graph, ({"tokens": without_padding(part)} for part in parts), say)
     onnx.checker.check_model(graph)
     data = graph.SerializeToString()
     engine = OnnxRuntimeEngine(data, name="exported text tower")
@@ -106,14 +104,9 @@ def clip_text_part(encoder: TextEncoder, words: Sequence[str], precision: str, s
     with torch.inference_mode():
         trained: Floats = encoder.encode(words).as_subclass(Tensor).numpy()
     rows = tokens[len(PROBES) :].reshape(len(words), len(templates), length)
-    means = [engine.infer({"tokens": _cut(row)}, ("features",))["features"].mean(0) for row in rows]
+    means = [engine.infer({"tokens": without_padding(row)}, ("features",))["features"].mean(0) for row in rows]
     deployed = np.stack([mean / np.linalg.norm(mean) for mean in means]).astype(np.float32)
     return TextPart({TEXT: data, TOKENIZER: serialised}, TEXT, length, templates, trained, deployed, tuple(keep))
-
-
-def _cut(tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Without the columns after the longest sentence's end."""
-    return tokens[:, : 1 + tokens.argmax(1).max()]
 
 
 def to_onnx(clip: Any) -> onnx.ModelProto:

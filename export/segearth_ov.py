@@ -14,6 +14,9 @@ from rsseg_edge.models.segearth_ov.weights import upsampler_kind
 from rsseg_edge.prompts.colors import Color
 from rsseg_edge.prompts.vocabulary import parse_classes
 
+LARGEST = 2_000_000_000
+"""Bytes of weights: ONNX files are protocol buffers, which end at 2 GiB."""
+
 CLASSES: dict[str, Color] = {
     "bare land,barren": (158, 128, 96),
     "grass": (152, 200, 96),
@@ -50,6 +53,10 @@ def export_segearth_ov(request: Request, say: Say) -> Draft:
     config = load_config(request.model, **{key: value for key, value in overrides.items() if value is not None})
     say(f"loading CLIP {config.clip}, weights {config.clip_weights}, and {config.upsampler}")
     network = SegEarthOV.from_files(config, request.upsampler_weights)
+    if sum(p.nbytes for part in (network.vit, network.upsampler) for p in part.parameters()) > LARGEST:
+        raise UsageError(
+            f"CLIP {config.clip} has more than 2 GB of weights, which no ONNX file holds: take a smaller one"
+        )
     # A file's place on this machine is nobody's business; a tag stays a tag.
     stated = config.model_copy(update={"clip_weights": Path(config.clip_weights).name})
     identity = Identity(
