@@ -58,7 +58,7 @@ def start_open_vocabulary(
         load_weights(network, Path(start.model))
     encoder = WordEncoder(config.text.name, config.templates)
     task = _task(network, words, encoder)
-    text = encoder.words([own[0] for own in words.classes], network.text_mean)
+    text = encoder.words([own[0] for own in words.classes])
 
     def validate(current: OpenVocabularyTask) -> float:
         return float(evaluate(predictor(current.network, text.to(current.network.text_mean.device)), validation).miou)
@@ -74,14 +74,13 @@ def start_open_vocabulary(
 
 
 def _task(network: SegEarthOVTiny, words: Words, encoder: WordEncoder) -> OpenVocabularyTask:
-    # The mean gives every class the same say, however many words it has.
-    means = torch.stack([encoder.mean(own) for own in (*words.classes, words.absent)])
-    network.text_mean.copy_(means.mean(0))
-    mean = network.text_mean
+    features = [encoder.words(own) for own in words.classes]
+    absent = encoder.words(words.absent)
+    # Every class has the same say in the mean, however many words it has.
+    network.text_mean.copy_(torch.stack([own.mean(0) for own in (*features, absent)]).mean(0))
     sets = words.captions(0, CAPTIONS)
-    captions = torch.stack([encoder.sentences(captions, mean) for _, captions in sets])
+    captions = torch.stack([encoder.sentences(variants) for _, variants in sets])
     members = torch.zeros(len(sets), len(words.classes), dtype=torch.bool)
     for row, (chosen, _) in enumerate(sets):
         members[row, list(chosen)] = True
-    features = [encoder.words(own, mean) for own in words.classes]
-    return OpenVocabularyTask(network, features, encoder.words(words.absent, mean), captions, members)
+    return OpenVocabularyTask(network, features, absent, captions, members)

@@ -32,7 +32,7 @@ class OpenVocabularyTask(Task):
 
     Args:
         network: with ``text_mean`` set.
-        words: features of each class's words, [n_k, D], rows of length 1.
+        words: features of each class's words, [n_k, D], as the sentence encoder gives them, like those that follow.
         absent: [n, D].
         captions: [S, V, D], V captions of each of S sets of classes.
         members: bool [S, K], the sets.
@@ -43,8 +43,9 @@ class OpenVocabularyTask(Task):
     ) -> None:
         super().__init__()
         self.network: SegEarthOVTiny = network
-        self.register_buffer("words", torch.cat([*words, absent]))
-        self.register_buffer("captions", captions)
+        words = [network.directions(own) for own in words]
+        self.register_buffer("words", torch.cat([*words, network.directions(absent)]))
+        self.register_buffer("captions", network.directions(captions))
         self.register_buffer("members", members)
         self.register_buffer("centres", F.normalize(torch.stack([w.mean(0) for w in words]), dim=-1))
         self.register_buffer("mean", torch.tensor(CLIP_MEAN)[:, None, None] * 255)

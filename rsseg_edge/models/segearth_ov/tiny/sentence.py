@@ -8,47 +8,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rsseg_edge.models.segclip.text_encoder import sentence_encoder
+from rsseg_edge.models.segclip.text_encoder import SentenceEncoder
 
 BATCH = 256
 
 
 class WordEncoder:
-    """Features of words: every template's prompt is encoded, the common mean taken off, and the templates averaged.
-
-    A sentence encoder's features all share a large part, the more so within one template: "an aerial photo of a
-    ship" and "... of a meadow" have a cosine near 0.7. Without the mean of many words, opposites come out below zero,
-    and a word that was never trained lies nearest its synonyms by a wide margin.
+    """Features of words as a bundle's runtime makes them: the mean over templates of unit features, of length 1.
 
     Args:
-        name: package of the encoder.
-        templates: prompts with ``{}``.
+        name: package of the sentence encoder.
+        templates: sentences with ``{}``.
+
+    Raises:
+        UsageError: the package is not installed.
     """
 
     def __init__(self, name: str, templates: Sequence[str]) -> None:
         self.templates = tuple(templates)
-        self._encode = sentence_encoder(name)
+        self._encode = SentenceEncoder(name)
 
-    @torch.no_grad()
-    def prompts(self, prompts: Sequence[str]) -> Tensor:
-        """Features of whole sentences, without the mean taken off: [N, D], rows of length 1."""
-        parts = [self._encode(list(prompts[i : i + BATCH])) for i in range(0, len(prompts), BATCH)]
+    def sentences(self, sentences: Sequence[str]) -> Tensor:
+        """Features of sentences as they are: [N, D], rows of length 1."""
+        parts = [self._encode(sentences[i : i + BATCH]) for i in range(0, len(sentences), BATCH)]
         return F.normalize(torch.cat(parts), dim=-1)
 
-    def mean(self, words: Sequence[str]) -> Tensor:
-        """What the prompts of many words have in common: [D]."""
-        return torch.stack([self.prompts([t.format(w) for w in words]).mean(0) for t in self.templates]).mean(0)
-
-    def words(self, words: Sequence[str], mean: Tensor) -> Tensor:
-        """Features of words, [N, D], rows of length 1.
-
-        Args:
-            words: words or phrases.
-            mean: [D], see :meth:`mean`; the network that the features are for carries its own.
-        """
-        by_template = [self.sentences([t.format(w) for w in words], mean) for t in self.templates]
+    def words(self, words: Sequence[str]) -> Tensor:
+        """Features of words and phrases: [N, D], rows of length 1."""
+        by_template = [self.sentences([t.format(w.lower()) for w in words]) for t in self.templates]
         return F.normalize(torch.stack(by_template).mean(0), dim=-1)
-
-    def sentences(self, sentences: Sequence[str], mean: Tensor) -> Tensor:
-        """Features of sentences as they are, the mean taken off: [N, D], rows of length 1."""
-        return F.normalize(self.prompts(sentences) - mean, dim=-1)
