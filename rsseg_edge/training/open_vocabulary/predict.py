@@ -16,6 +16,7 @@ from rsseg_edge.models.segearth_ov.simfeatup import SimFeatUp
 from rsseg_edge.models.segearth_ov.tiny.config import load_config
 from rsseg_edge.models.segearth_ov.tiny.network import SegEarthOVTiny
 from rsseg_edge.models.segearth_ov.tiny.stem import CLIP_MEAN, CLIP_STD
+from rsseg_edge.models.segearth_ov.weights import load_upsampler_state
 from rsseg_edge.training.checkpoint import TrainedModel, read_model
 from rsseg_edge.types import UInt8Array
 
@@ -52,17 +53,29 @@ def predictor(
     return predict
 
 
-def load_network(path: Path) -> tuple[SegEarthOVTiny, TrainedModel]:
-    """The network of a ``model.safetensors``, with SimFeatUp where the file has one: frozen, in evaluation mode.
+def load_network(path: Path, upsampler_weights: Path | None = None) -> tuple[SegEarthOVTiny, TrainedModel]:
+    """The network of a ``model.safetensors``: frozen, in evaluation mode.
+
+    Args:
+        path: the file.
+        upsampler_weights: a SimFeatUp that was trained on this network's features; None takes the one in ``path``, and
+            where it has none, cosines are enlarged bilinearly.
 
     Raises:
-        UsageError: there is no such file.
+        UsageError: there is no such file, or the upsampler is of other features.
         RssegError: it is damaged, or of another model.
     """
     weights, trained = read_model(path)
     config = load_config("segearth-ov-tiny")
-    upsampled = any(name.startswith("upsampler.") for name in weights)
-    network = SegEarthOVTiny(config, SimFeatUp(config.text.dim, config.upsampler) if upsampled else None)
+    if upsampler_weights is not None:
+        upsampler = SimFeatUp.from_official(load_upsampler_state(upsampler_weights), config.upsampler)
+        weights = {k: v for k, v in weights.items() if not k.startswith("upsampler.")}
+        weights |= {f"upsampler.{k}": v for k, v in upsampler.state_dict().items()}
+    elif any(name.startswith("upsampler.") for name in weights):
+        upsampler = SimFeatUp(config.text.dim, config.upsampler)
+    else:
+        upsampler = None
+    network = SegEarthOVTiny(config, upsampler)
     _fill(network, weights, path)
     network.eval().requires_grad_(False)
     return network, trained

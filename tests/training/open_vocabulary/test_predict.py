@@ -5,6 +5,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("open_clip")
 
 import torch.nn.functional as F  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
 
 from rsseg_edge.errors import RssegError  # noqa: E402
 from rsseg_edge.models.segearth_ov.bilinear import Bilinear  # noqa: E402
@@ -49,6 +50,18 @@ def test_a_checkpoint_brings_its_upsampler(small_tiny, tmp_path, monkeypatch, up
     assert isinstance(loaded.upsampler, SimFeatUp if upsampled else Bilinear)
     assert not loaded.training
     assert torch.equal(loaded.text_mean, network.text_mean)
+
+
+def test_an_upsampler_of_its_own_file_joins_the_network(small_tiny, tmp_path, monkeypatch):
+    network, upsampler = small_tiny(), SimFeatUp(8, "jbu_one")
+    monkeypatch.setattr(predict, "load_config", lambda name: network.config)
+    task = Task()
+    task.network = network
+    save_model(tmp_path / "model.safetensors", task, TrainedModel("segearth-ov-tiny", None, {}))
+    save_file(upsampler.state_dict(), tmp_path / "upsampler.safetensors")
+    loaded, _ = load_network(tmp_path / "model.safetensors", tmp_path / "upsampler.safetensors")
+    assert torch.equal(loaded.upsampler.projection.weight, upsampler.projection.weight)
+    assert torch.equal(loaded.vit.visual.proj, network.vit.visual.proj)
 
 
 def test_checkpoint_of_another_size_is_refused(small_tiny, tmp_path):
