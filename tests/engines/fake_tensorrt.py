@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-
 from fake_cuda import Fault, Machine
 
 
