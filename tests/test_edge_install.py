@@ -20,7 +20,7 @@ LAB = (
     "triton",
     "scipy",
 )
-HEAVY = (*LAB, "cv2", "av", "onnxruntime", "pydantic", "numpy", "rich.progress")
+HEAVY = (*LAB, "cv2", "av", "onnxruntime", "pydantic", "numpy", "rich.progress", "tensorrt", "tensorrt_rtx", "pycuda")
 BLOCK = """
 import sys
 class Block:
