@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rsseg_edge.bundle import Manifest, open_bundle
+from rsseg_edge.engines.base import Pending
+from rsseg_edge.engines.choose import EngineName, Say
 from rsseg_edge.errors import UsageError
 from rsseg_edge.job import Job, Request, available_cores
 from rsseg_edge.sinks.base import Sink
@@ -70,7 +72,14 @@ class Measured:
 
 
 def measure(
-    model: str, video: Path, *, long_side: int | None = None, threads: int | None = None, frames: int = 150
+    model: str,
+    video: Path,
+    *,
+    long_side: int | None = None,
+    threads: int | None = None,
+    frames: int = 150,
+    engine: EngineName = "auto",
+    say: Say | None = None,
 ) -> Measured:
     """Measure a bundle on a video.
 
@@ -80,6 +89,8 @@ def measure(
         long_side: longest side that the network sees, in pixels; None takes the bundle's own.
         threads: of one inference; None takes all cores but one.
         frames: how many each measurement takes.
+        engine: what runs the network; see :func:`rsseg_edge.engines.choose.open_engine`.
+        say: told which engine it is and why.
 
     Raises:
         UsageError: the video or the model is not there, or the video is none.
@@ -87,9 +98,15 @@ def measure(
     """
     with TemporaryDirectory(prefix="rsseg-bench-") as folder:
         request = Request(
-            str(video), model, Path(folder), Selection(max_frames=frames), long_side=long_side, threads=threads
+            str(video),
+            model,
+            Path(folder),
+            Selection(max_frames=frames),
+            long_side=long_side,
+            threads=threads,
+            engine=engine,
         )
-        alone, about = _alone(Job(request, _ignore), open_bundle(model).manifest, frames)
+        alone, about = _alone(Job(request, _ignore, say), open_bundle(model).manifest, frames)
         job = Job(request, _ignore)
         cpu = time.process_time()
         outcome = job.run()
@@ -108,7 +125,7 @@ def _alone(job: Job, manifest: Manifest, frames: int) -> tuple[dict[str, Timing]
     alone = {"decode": _timed(_keeping(source.frames(), kept), frames)}
     alone["prepare"] = _timed((segmenter.prepare(frame.image) for frame in cycle(kept)), frames)
     prepared = [segmenter.prepare(frame.image) for frame in kept]
-    alone["infer"] = _timed((segmenter.infer(canvas) for canvas in cycle(prepared)), frames)
+    alone["infer"] = _timed((_waited(segmenter.infer(canvas)) for canvas in cycle(prepared)), frames)
     inferred = [(frame, segmenter.infer(canvas)) for frame, canvas in zip(kept, prepared, strict=True)]
 
     def finish(frame: Frame, raw: Any) -> Result:
@@ -125,6 +142,11 @@ def _alone(job: Job, manifest: Manifest, frames: int) -> tuple[dict[str, Timing]
     source.close()
     segmenter.close()
     return alone, _about(job, manifest, results[0].frame.image.shape, prepared[0].shape)
+
+
+def _waited(raw: Any) -> Any:
+    """An engine on a GPU gives back control while it computes; alone, its frame is waited for."""
+    return raw.result() if isinstance(raw, Pending) else raw
 
 
 def _keeping(frames: Iterable[Frame], kept: list[Frame]) -> Iterator[Frame]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsseg_edge.cli import run_app, say
+from rsseg_edge.cli import EngineChoice, run_app, say
 
 if TYPE_CHECKING:
     from rsseg_edge.bench.run import Measured
@@ -27,6 +27,7 @@ def bench(
         int | None, typer.Option(help="Longest side that the network sees, pixels.  [default: the bundle's]")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Cores for the network.  [default: all but one]")] = None,
+    engine: Annotated[EngineChoice, typer.Option(help="What runs the network.")] = EngineChoice.auto,
     frames: Annotated[int, typer.Option(min=30, help="Frames that each measurement takes.")] = 150,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
@@ -42,7 +43,9 @@ def bench(
             video = Path(folder) / "flight.mp4"
             say("making a video to run on ...")
             _generate(video, frames)
-        measured = measure(model, video, long_side=long_side, threads=threads, frames=frames)
+        measured = measure(
+            model, video, long_side=long_side, threads=threads, frames=frames, engine=engine.value, say=say
+        )
     if as_json:
         print(json.dumps(_as_dict(measured), ensure_ascii=False))
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy.typing as npt
 
@@ -16,6 +16,7 @@ class EngineAbsentError(RssegError):
     """A runtime is not installed, or this machine has nothing that it runs on. The message is the reason alone."""
 
 
+@runtime_checkable
 class Pending(Protocol):
     """A frame on its way through an engine."""
 
