@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from enum import Enum
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from rsseg_edge.errors import RssegError
 
 if TYPE_CHECKING:
     import typer
+
+    from rsseg_edge.engines.choose import EngineName
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell counts
 
@@ -22,6 +24,11 @@ class EngineChoice(str, Enum):
     tensorrt_rtx = "tensorrt-rtx"
     onnxruntime_gpu = "onnxruntime-gpu"
     onnxruntime = "onnxruntime"
+
+    @property
+    def choice(self) -> EngineName:
+        """Its name, as the engines' own module types it."""
+        return cast("EngineName", self.value)
 
 
 def run_app(app: typer.Typer) -> NoReturn:

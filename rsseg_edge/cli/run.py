@@ -73,7 +73,7 @@ def run(
         vocabulary = Vocabulary(split_classes(classes), background, threshold)
     selection = Selection(start, end, stride, max_frames)
     request = Request(
-        where, model, out, selection, names, alpha, class_maps, long_side, threads, vocabulary, fast, engine.value
+        where, model, out, selection, names, alpha, class_maps, long_side, threads, vocabulary, fast, engine.choice
     )
     job = Job(request, report, say)
     if job.change is not None and job.change.encoded:
