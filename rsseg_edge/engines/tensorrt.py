@@ -84,7 +84,7 @@ class TensorRTEngine:
         flavour: Flavour = TENSORRT,
     ) -> None:
         self._flavour = flavour
-        self._trt = _import(flavour)
+        self._trt = import_runtime(flavour)
         self._graph, self._threads, self._say = graph, threads, say
         self._signature = read_signature(graph.model, graph.name)
         self._padding = Padding(self._signature, pad)
@@ -259,7 +259,12 @@ class TensorRTEngine:
         )
 
 
-def _import(flavour: Flavour) -> Any:
+def import_runtime(flavour: Flavour) -> Any:
+    """The runtime's module.
+
+    Raises:
+        EngineAbsentError: it is not installed, does not load, or is too old.
+    """
     try:
         module = importlib.import_module(flavour.module)
     except ImportError as error:
