@@ -37,8 +37,11 @@ EDGE = (
     "segmenter",
     "stages",
     "types",
+    "doctor",
     "cli.run",
     "cli.bench",
+    "cli.doctor",
+    "cli.engines",
     "bench",
     "engines",
 )
