@@ -13,12 +13,16 @@ BACKGROUND = "background"
 
 
 class Subject(Protocol):
-    """What is measured."""
+    """What is measured; see :class:`rsseg_edge.segmenter.Segmenter`."""
+
+    long_side: int
 
     @property
     def classes(self) -> tuple[str, ...]: ...
 
     def __call__(self, image: UInt8Array) -> Segmentation: ...
+
+    def close(self) -> None: ...
 
 
 class OpenVocabulary(Subject, Protocol):

@@ -63,8 +63,8 @@ class AttentionDownsampler(nn.Module):
 def blur(x: Tensor) -> Tensor:
     """Gaussian of 5 x 5 pixels, reflected borders: [B, H, W, D] to the same."""
     offsets = torch.arange(-BLUR, BLUR + 1, device=x.device, dtype=x.dtype)
-    weights = torch.exp(-offsets.square() / 2)
-    weights = (weights / weights.sum()).tolist()
+    gaussian = torch.exp(-offsets.square() / 2)
+    weights: list[float] = (gaussian / gaussian.sum()).tolist()
     padded = F.pad(x.permute(0, 3, 1, 2), [BLUR] * 4, mode="reflect").permute(0, 2, 3, 1)
     height, width = x.shape[1:3]
     rows = torch.zeros_like(padded[:, :height])

@@ -35,6 +35,7 @@ class FrozenFeatures:
     Args:
         name: of the transformer and its weights, for the record.
         vit: see :class:`VisionTransformer`; put into evaluation mode.
+        crop: side of the windows that inference cuts images into, in pixels.
         mean: of the images that it takes, as a share of 255.
         std: likewise.
     """
@@ -43,10 +44,11 @@ class FrozenFeatures:
         self,
         name: str,
         vit: VisionTransformer,
+        crop: int,
         mean: tuple[float, float, float] = CLIP_MEAN,
         std: tuple[float, float, float] = CLIP_STD,
     ) -> None:
-        self.name = name
+        self.name, self.crop = name, crop
         self._vit: Any = vit
         if isinstance(vit, nn.Module):
             vit.eval().requires_grad_(False)
@@ -93,4 +95,4 @@ def load_features(clip: str, weights: str | None = None) -> FrozenFeatures:
     weights = weights or config.clip_weights
     model, _ = load_clip(clip, weights)
     vit = DenseViT(model.visual, config.inference.variant, ignore_residual=config.inference.ignore_residual)
-    return FrozenFeatures(f"{clip} {weights}", vit)
+    return FrozenFeatures(f"{clip} {weights}", vit, config.inference.slide_crop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from rsseg_edge.errors import UsageError
@@ -42,11 +43,13 @@ def start_simfeatup(
     kind = next((known for known in RADIUS if known == upsampler), None)
     if kind is None:
         raise UsageError(f"unknown upsampler '{upsampler}': there are {', '.join(RADIUS)}")
-    recipe = settings.recipe(MODEL_NAME)
+    settings.recipe(MODEL_NAME)  # a mistake in it is found before CLIP is loaded
     training, held_out = find_images(images)
     fabric = begin(settings)
     features = load_features(clip, clip_weights)
-    size = recipe.crop.size
+    if "crop" not in settings.overrides:
+        settings = dataclasses.replace(settings, overrides=settings.overrides | {"crop": {"size": features.crop}})
+    size = settings.recipe(MODEL_NAME).crop.size
     if size % features.patch_size:
         raise UsageError(f"crops of {size} pixels are no whole number of {clip}'s patches of {features.patch_size}")
     task = SimFeatUpTask(features, SimFeatUp(features.channels, kind))

@@ -109,7 +109,7 @@ class Uncertainty(nn.Module):
         self.linear = nn.Linear(channels, 1)
         with torch.no_grad():
             for parameter in self.parameters():
-                parameter *= 0.1
+                parameter.mul_(0.1)
 
     def forward(self, tokens: Tensor) -> Tensor:
         return (self.linear(tokens) + 0.1).exp().clamp_min(1e-4)

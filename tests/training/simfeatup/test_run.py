@@ -76,20 +76,22 @@ def test_the_checkpoint_of_another_upsampler_is_refused(toy, images, uninterrupt
 
 
 def test_the_command_from_folder_to_weights(toy, images, tmp_path, monkeypatch):
-    monkeypatch.setattr(start, "load_features", lambda clip, weights: FrozenFeatures(f"{clip} {weights}", toy.ToyViT()))
+    monkeypatch.setattr(
+        start, "load_features", lambda clip, weights: FrozenFeatures(f"{clip} {weights}", toy.ToyViT(), 64)
+    )
     monkeypatch.setattr(start, "VALIDATED", 1)
-    crop = {"size": 64}
-    settings = Settings(tmp_path, {"steps": 1, "batch": 1, "crop": crop}, accelerator="cpu")
+    settings = Settings(tmp_path, {"steps": 1, "batch": 1}, accelerator="cpu")
     start.start_simfeatup(images[0].parent, settings, clip="toy", clip_weights="none", upsampler="jbu_stack")
     weights, trained = read_model(tmp_path / MODEL)
     assert weights["fixup_proj.1.weight"].shape == (toy.CHANNELS, toy.CHANNELS)
     assert trained.record["recipe"]["optimizer"] == "nadam"
+    assert trained.record["recipe"]["crop"]["size"] == 64  # inference's
     assert trained.record["data"] == "images: 6 images; jbu_stack for features of toy none"
     assert trained.record["split"] == "5 training images, 1 held out"
 
 
 def test_mistakes_are_named(toy, tmp_path, monkeypatch):
-    monkeypatch.setattr(start, "load_features", lambda clip, weights: FrozenFeatures("toy", toy.ToyViT()))
+    monkeypatch.setattr(start, "load_features", lambda clip, weights: FrozenFeatures("toy", toy.ToyViT(), 64))
     with pytest.raises(UsageError, match="unknown upsampler 'jbu': there are jbu_one, jbu_stack"):
         start.start_simfeatup(tmp_path, Settings(tmp_path, {}), upsampler="jbu")
     with pytest.raises(UsageError, match="0 images; at least one to train on"):

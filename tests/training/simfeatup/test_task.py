@@ -78,9 +78,9 @@ def test_one_step_lowers_the_loss(toy, images):
 
 def test_training_beats_bilinear_upsampling(toy, tmp_path):
     images = toy.write_images(tmp_path, 20)
-    task, crops = toy.small_task(), ImageCrops(images[-2:], toy.SIZE, 7).first(4)
+    task, crops = toy.small_task(), ImageCrops(images[-2:], toy.SIZE, 7).first(6)
     before = gain_over_bilinear(task.eval(), crops)
-    optimizer = torch.optim.NAdam(task.train().parameters(), lr=1e-2)
+    optimizer = torch.optim.NAdam(task.train().parameters(), lr=3e-3)
     for (image,) in ImageCrops(images[:-2], toy.SIZE, 0).batches(2, 0, 30):
         optimizer.zero_grad()
         sum(task(image).values()).backward()

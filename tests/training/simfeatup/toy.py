@@ -40,7 +40,7 @@ class ToyViT(torch.nn.Module):
 
 def small_task(kind="jbu_stack", loss=LOSS, vit=None):
     torch.manual_seed(1)
-    return SimFeatUpTask(FrozenFeatures("toy", vit or ToyViT()), SimFeatUp(CHANNELS, kind), loss)
+    return SimFeatUpTask(FrozenFeatures("toy", vit or ToyViT(), SIZE), SimFeatUp(CHANNELS, kind), loss)
 
 
 def blocks(rng, height=70, width=90):
