@@ -47,8 +47,8 @@ def start_simfeatup(
     training, held_out = find_images(images)
     fabric = begin(settings)
     features = load_features(clip, clip_weights)
-    if "crop" not in settings.overrides:
-        settings = dataclasses.replace(settings, overrides=settings.overrides | {"crop": {"size": features.crop}})
+    crop = {"size": features.crop} | settings.overrides.get("crop", {})
+    settings = dataclasses.replace(settings, overrides=settings.overrides | {"crop": crop})
     size = settings.recipe(MODEL_NAME).crop.size
     if size % features.patch_size:
         raise UsageError(f"crops of {size} pixels are no whole number of {clip}'s patches of {features.patch_size}")
