@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from rsseg_edge.kernels.functions import OPSET, attach
 from rsseg_edge.kernels.registry import DOMAIN
 from rsseg_edge.models.decide import decide
-from rsseg_edge.models.segclip.network import SegCLIP, class_shares, upsample
+from rsseg_edge.models.segclip.network import SegCLIP, upsample
 
 MULTIPLE = 32
 
@@ -37,7 +37,7 @@ class DeployedSegCLIP(nn.Module):
         _fix_same_padding(self.network.backbone)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        shares = class_shares(self.network(image.permute(0, 3, 1, 2).float()).predictions[-1])
+        shares = self.network.shares(image.permute(0, 3, 1, 2).float())
         classes, confidence = decide(upsample(shares, (image.shape[1], image.shape[2])))
         return classes, confidence, shares.clamp(min=1e-6).log()
 
