@@ -125,7 +125,7 @@ def _spread(values: Tensor, weights: Tensor, radius: int) -> Tensor:
 def _blocks(x: Tensor) -> Tensor:
     """[B, H, W, C] to [B, H, n, P, C], the last block filled with zeros."""
     missing = -x.shape[2] % BLOCK
-    return F.pad(x, (0, 0, 0, missing)).unflatten(2, (-1, BLOCK))
+    return F.pad(x, (0, 0, 0, missing)).reshape(*x.shape[:2], -1, BLOCK, x.shape[3])
 
 
 def _neighbours(features: Tensor, width: int, radius: int) -> Tensor:
