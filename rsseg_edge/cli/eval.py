@@ -31,6 +31,14 @@ def evaluate(
     long_side: Annotated[
         int | None, typer.Option(min=32, help="Scale larger images down to this, in pixels. [default: the model's]")
     ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="'A,B; C'",
+            help="Open vocabulary: classes by ';', their synonyms by ','; in the order of the data's unless --map says "
+            "otherwise. [default: the data's words]",
+        ),
+    ] = None,
     pairs: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,14 +67,15 @@ def evaluate(
     if all_sets:
         if root is None:
             raise UsageError("--all needs the folder that the sets lie in: --root DIR")
-        if split or pairs or png:
-            raise UsageError("--all measures each set as it is published: without --split, --map and --png")
+        if split or pairs or png or classes:
+            raise UsageError("--all measures each set as it is published: without --split, --classes, --map and --png")
         _evaluate_all(what, root, long_side, max_images, as_json)
         return
     assert data is not None
     split = split or "val"
     from rsseg_edge.datasets.reader import open_dataset
     from rsseg_edge.evaluation.report import check_picture
+    from rsseg_edge.prompts.vocabulary import split_classes
 
     if png is not None:
         check_picture(png)
@@ -79,7 +88,7 @@ def evaluate(
 
     segmenter = open_subject(what, long_side)
     try:
-        match = match_subject(segmenter, dataset.spec, pairs or ())
+        match = match_subject(segmenter, dataset.spec, pairs or (), split_classes(classes) if classes else None)
         with _Bar() as bar:
             matrix = measure(
                 lambda image: segmenter(image).class_map, dataset, bar.show, match=match, max_images=max_images

@@ -15,7 +15,10 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="segclip, segclip-tiny, fpn-baseline to compare with, or simfeatup.")],
+    model: Annotated[
+        str,
+        typer.Argument(help="segclip, segclip-tiny, segearth-ov-tiny, simfeatup, or fpn-baseline to compare with."),
+    ],
     data: Annotated[
         str | None, typer.Option(help="Data set of the table, or a TOML file that describes a folder.")
     ] = None,
@@ -43,7 +46,7 @@ def train(
     ] = None,
     text_weights: Annotated[str | None, typer.Option(help="open_clip's name of weights, or a local file.")] = None,
     images: Annotated[Path | None, typer.Option(help="simfeatup: folder of images, which need no labels.")] = None,
-    clip: Annotated[str, typer.Option(help="simfeatup: open_clip model whose features it upsamples.")] = "ViT-B-16",
+    clip: Annotated[str, typer.Option(help="simfeatup: open_clip model, or a segearth-ov-tiny's file.")] = "ViT-B-16",
     clip_weights: Annotated[
         str | None, typer.Option(help="simfeatup: open_clip's name of its weights, or a file.  [default: openai]")
     ] = None,
@@ -62,6 +65,7 @@ def train(
     Under torchrun the batch is shared by the processes.
     """
     try:
+        from rsseg_edge.training.open_vocabulary.start import start_open_vocabulary
         from rsseg_edge.training.recipe import parse_values
         from rsseg_edge.training.session import Settings
         from rsseg_edge.training.start import start_training
@@ -89,7 +93,10 @@ def train(
         start_simfeatup(Path(source), settings, clip=clip, clip_weights=clip_weights, upsampler=upsampler)
         return
     start = Start(backbone_weights, text_encoder, text_weights, begin_from)
-    start_training(model, str(source), root, settings, start=start, also=also or ())
+    if model == "segearth-ov-tiny":
+        start_open_vocabulary(str(source), root, settings, start=start, also=also or ())
+    else:
+        start_training(model, str(source), root, settings, start=start, also=also or ())
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, TypeGuard
 
 from rsseg_edge.datasets.table import DatasetSpec
+from rsseg_edge.errors import UsageError
 from rsseg_edge.evaluation.match import ClassMatch, match_classes
 from rsseg_edge.types import Segmentation, UInt8Array
 
@@ -38,18 +39,29 @@ def is_open(subject: Subject) -> TypeGuard[OpenVocabulary]:
     return hasattr(subject, "set_classes")
 
 
-def match_subject(subject: Subject, spec: DatasetSpec, pairs: Sequence[str] = ()) -> ClassMatch:
+def match_subject(
+    subject: Subject, spec: DatasetSpec, pairs: Sequence[str] = (), classes: Sequence[str] | None = None
+) -> ClassMatch:
     """Match the classes of a data set with a segmenter's, which is asked for them where its vocabulary is open.
 
     Args:
         subject: to be measured.
         spec: of the data set.
         pairs: as :func:`rsseg_edge.evaluation.match.match_classes` takes them.
+        classes: what an open vocabulary is asked for in place of the data's words, synonyms by commas; in the order of
+            the data's classes where there are as many and no pairs.
 
     Raises:
-        UsageError: a class has no counterpart, or the segmenter refuses a word.
+        UsageError: a class has no counterpart, the segmenter refuses a word, or has classes of its own.
     """
-    if is_open(subject):
+    if classes and not is_open(subject):
+        raise UsageError("the model has classes of its own: --classes is for a model of an open vocabulary")
+    if is_open(subject) and classes:
+        subject.set_classes(classes)
+        names = spec.class_table().names
+        if not pairs and len(subject.classes) == len(names):
+            pairs = [f"{ours}={theirs}" for ours, theirs in zip(names, subject.classes, strict=True)]
+    elif is_open(subject):
         given = {pair.partition("=")[0].strip() for pair in pairs}
         pairs = [*pairs, *(pair for pair in ask_for(subject, spec) if pair.partition("=")[0] not in given)]
     return match_classes(spec.class_table(), subject.classes, pairs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from rsseg_edge.models.segearth_ov.config import load_config
 from rsseg_edge.models.segearth_ov.vit import DenseViT
 from rsseg_edge.models.segearth_ov.weights import load_clip
+from rsseg_edge.training.open_vocabulary.predict import load_network
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -82,15 +84,18 @@ class FrozenFeatures:
 
 
 def load_features(clip: str, weights: str | None = None) -> FrozenFeatures:
-    """The image tower of an open_clip model, with the last block that SegEarth-OV gives it.
+    """The image tower of an open_clip model, with the last block that SegEarth-OV gives it, or of a trained small one.
 
     Args:
-        clip: name of an open_clip model.
+        clip: name of an open_clip model, or a ``model.safetensors`` of segearth-ov-tiny.
         weights: its tag or file; None takes SegEarth-OV's own.
 
     Raises:
         UsageError: see :func:`rsseg_edge.models.segearth_ov.weights.load_clip`.
     """
+    if clip.endswith(".safetensors"):
+        network, trained = load_network(Path(clip))
+        return FrozenFeatures(f"{trained.model} {Path(clip).name}", network.vit, network.inference.slide_crop)
     config = load_config("segearth-ov")
     weights = weights or config.clip_weights
     model, _ = load_clip(clip, weights)
