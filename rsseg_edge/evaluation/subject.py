@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from rsseg_edge.errors import UsageError
 from rsseg_edge.segmenter import Segmenter, load
-
-
-@runtime_checkable
-class TakesClasses(Protocol):
-    """A segmenter of an open vocabulary."""
-
-    def set_classes(self, classes: Sequence[str]) -> object:
-        """Segment into these, each a string of comma-separated synonyms, the first of which is its name."""
-
 
 CHECKPOINTS = (".safetensors", ".pt", ".ckpt")
 

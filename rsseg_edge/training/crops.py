@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from rsseg_edge.datasets.sample import IGNORE, Sample, SegmentationDataset
 from rsseg_edge.training.recipe import CropConfig
+
+Batch = TypeVar("Batch", bound=tuple[Tensor, ...])
 
 MEMORY = 2 << 30
 """Bytes of decoded samples that a process keeps: decoding costs more than all the augmentation."""
@@ -65,13 +68,18 @@ class CropSource:
             images = torch.from_numpy(np.stack([c[0] for c in crops])).permute(0, 3, 1, 2).float()
             return images, torch.from_numpy(np.stack([c[1] for c in crops])).long()
 
-        with ThreadPoolExecutor(1) as pool:  # one batch ahead: OpenCV releases the interpreter lock
-            pending = pool.submit(batch, start) if start < stop else None
-            for step in range(start, stop):
-                assert pending is not None
-                ready = pending.result()
-                pending = pool.submit(batch, step + 1) if step + 1 < stop else None
-                yield ready
+        yield from read_ahead(batch, start, stop)
+
+
+def read_ahead(batch: Callable[[int], Batch], start: int, stop: int) -> Iterator[Batch]:
+    """``batch(step)`` of the steps ``start`` to ``stop``, each made while the one before it is in use."""
+    with ThreadPoolExecutor(1) as pool:  # OpenCV releases the interpreter lock
+        pending = pool.submit(batch, start) if start < stop else None
+        for step in range(start, stop):
+            assert pending is not None
+            ready = pending.result()
+            pending = pool.submit(batch, step + 1) if step + 1 < stop else None
+            yield ready
 
 
 class _Indexed:

@@ -22,7 +22,13 @@ from rsseg_edge.types import UInt8Array
 
 
 def predictor(
-    network: SegEarthOVTiny, text: Tensor, class_index: Tensor | None = None, long_side: int | None = None
+    network: SegEarthOVTiny,
+    text: Tensor,
+    class_index: Tensor | None = None,
+    long_side: int | None = None,
+    *,
+    threshold: float | None = None,
+    background: int | None = None,
 ) -> Callable[[UInt8Array], UInt8Array]:
     """A function from images, uint8 [H, W, 3] RGB, to class maps, uint8 [H, W].
 
@@ -31,7 +37,11 @@ def predictor(
         text: [Q, D], rows of length 1.
         class_index: int64 [Q], class of each query; None makes every query a class.
         long_side: larger images are scaled down to it, in pixels; None takes the model's.
+        threshold: of the best class's probability, 0..1; None takes the model's.
+        background: class of the pixels below it; None takes the model's.
     """
+    threshold = network.inference.prob_thd if threshold is None else threshold
+    background = network.inference.bg_idx if background is None else background
     index = torch.arange(len(text), device=text.device) if class_index is None else class_index
     limit = long_side or network.config.long_side
     mean, std = (torch.tensor(v, device=text.device)[:, None, None] * 255 for v in (CLIP_MEAN, CLIP_STD))
@@ -47,7 +57,7 @@ def predictor(
         if scale < 1:
             logits = F.interpolate(logits, (height, width), mode="bilinear", align_corners=False)
         best, class_map = class_scores(logits, index).max(1)
-        class_map[best < network.inference.prob_thd] = network.inference.bg_idx
+        class_map[best < threshold] = background
         return class_map[0].to(torch.uint8).cpu().numpy()
 
     return predict

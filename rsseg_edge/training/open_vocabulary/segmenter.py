@@ -14,6 +14,7 @@ from rsseg_edge.models.segearth_ov.tiny.network import SegEarthOVTiny
 from rsseg_edge.models.segearth_ov.tiny.sentence import WordEncoder
 from rsseg_edge.prompts.colors import distinct_colors
 from rsseg_edge.prompts.vocabulary import parse_classes
+from rsseg_edge.segmenters.open_vocabulary import BACKGROUND
 from rsseg_edge.training.open_vocabulary.predict import load_network, predictor
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
@@ -32,15 +33,24 @@ class NetworkSegmenter:
         self._network = network
         self._encoder = WordEncoder(network.config.text.name, network.config.templates)
         self._table: ClassTable | None = None
+        self._threshold: float | None = None
+        self._background: int | None = None
 
-    def set_classes(self, classes: Sequence[str]) -> None:
+    def set_classes(
+        self, classes: Sequence[str], *, background: str | None = None, threshold: float | None = None
+    ) -> None:
         """Segment into other classes from the next image on, each a string of comma-separated synonyms.
+
+        Background and threshold are those of
+        :meth:`rsseg_edge.segmenters.open_vocabulary.OpenVocabularySegmenter.set_classes`.
 
         Raises:
             UsageError: no class, an empty or repeated word, too many.
         """
-        vocabulary = parse_classes(classes)
-        names = tuple(name.split(",")[0].strip() for name in classes)
+        vocabulary = parse_classes([*classes, background] if background else classes)
+        rest = (BACKGROUND,) if background or threshold else ()
+        names = (*(name.split(",")[0].strip() for name in classes), *rest)
+        self._threshold, self._background = threshold, len(names) - 1 if rest else None
         self._text = self._encoder.words(vocabulary.words)
         self._index = torch.tensor(vocabulary.class_index)
         self._table = ClassTable(names, distinct_colors(names, {}))
@@ -69,7 +79,9 @@ class NetworkSegmenter:
         """Class map, uint8 [H, W], of the image's size."""
         device = self._network.text_mean.device
         text, index = self._text.to(device), self._index.to(device)
-        return predictor(self._network, text, index, self.long_side)(prepared)
+        return predictor(
+            self._network, text, index, self.long_side, threshold=self._threshold, background=self._background
+        )(prepared)
 
     def finish(self, image: UInt8Array, raw: UInt8Array) -> Segmentation:
         """The class map with its classes."""
