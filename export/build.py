@@ -130,7 +130,7 @@ def _from_checkpoint(request: Request, say: Say) -> tuple[_Parent, Manifest]:
         )
     if not isinstance(task.network, SegCLIP):
         raise UsageError(f"{trained.model} is a baseline to compare with; it has no deployed form")
-    say(f"tracing {trained.model} with {len(trained.classes)} classes")
+    say(f"tracing {trained.model} with {len(trained.table)} classes")
     deployed = DeployedSegCLIP(task.network)
 
     def run(image: npt.NDArray[np.uint8]) -> Result:
@@ -145,7 +145,7 @@ def _from_checkpoint(request: Request, say: Say) -> tuple[_Parent, Manifest]:
         model=trained.model,
         config=task.network.config.model_dump(mode="json"),
         classes=tuple(
-            ClassSpec(name=n, color=c) for n, c in zip(trained.classes.names, trained.classes.colors, strict=True)
+            ClassSpec(name=n, color=c) for n, c in zip(trained.table.names, trained.table.colors, strict=True)
         ),
         input=InputSpec(),
         precision=Precision(name="fp32"),

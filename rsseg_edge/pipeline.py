@@ -13,15 +13,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from rsseg_edge.segmenter import Segmenter
 from rsseg_edge.sinks.base import Sink
 from rsseg_edge.stages import ClosedError, Link, Moment, StageTimes
 from rsseg_edge.types import Frame, Result
 
 QUEUE = 3  # frames that wait between two stages: enough to even out a slow frame, few enough to stay in the cache
+
+
+@dataclass(frozen=True)
+class ClassArea:
+    """Pixels of a class, and the colour (RGB, 0..255) that it is drawn in."""
+
+    pixels: int
+    color: tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,8 @@ class Outcome:
         frames: that went through every stage.
         seconds: from the first frame's decoding to the closing of the sinks.
         stages: by name, in order.
-        pixels: int64 [classes]: of all frames together.
+        areas: of all frames together, by the classes' names in the order in which they came up.
+        pixels: of all frames.
         stopped: whether :meth:`Pipeline.stop` was called.
         error: what ended it early, if anything did; the frames before are published all the same.
     """
@@ -40,7 +46,8 @@ class Outcome:
     frames: int
     seconds: float
     stages: dict[str, StageTimes]
-    pixels: npt.NDArray[np.int64]
+    areas: dict[str, ClassArea]
+    pixels: int
     stopped: bool
     error: Exception | None
 
@@ -70,7 +77,8 @@ class Pipeline:
         self._stop = threading.Event()
         self._links = [Link[Any](QUEUE) for _ in range(4)]
         self._done = 0
-        self._pixels = np.zeros(len(segmenter.classes), dtype=np.int64)
+        self._areas: dict[str, ClassArea] = {}
+        self._pixels = 0
         self.stages = {name: StageTimes() for name in ("decode", "prepare", "infer", "finish", "write")}
 
     def run(self, on_result: Callable[[Result], None] | None = None) -> Outcome:
@@ -107,7 +115,7 @@ class Pipeline:
             raise
         seconds = time.perf_counter() - begin
         error = self._errors[0] if self._errors else None
-        return Outcome(self._done, seconds, self.stages, self._pixels, self._stop.is_set(), error)
+        return Outcome(self._done, seconds, self.stages, self._areas, self._pixels, self._stop.is_set(), error)
 
     def stop(self) -> None:
         """End the run after the frames that went through the network; for a signal handler or another thread.
@@ -122,8 +130,8 @@ class Pipeline:
         prepare, infer, finish = self._segmenter.prepare, self._segmenter.infer, self._segmenter.finish
 
         def finished(item: tuple[Frame, Any]) -> Result:
-            frame, (class_map, confidence) = item
-            segmentation = finish(frame.image, class_map, confidence)
+            frame, raw = item
+            segmentation = finish(frame.image, raw)
             return Result(frame, segmentation, segmentation.pixel_counts())
 
         links = self._links
@@ -202,6 +210,10 @@ class Pipeline:
                 self._failed_sink = sink
                 raise
         self._done += 1
-        self._pixels += result.pixels
+        table = result.segmentation.table
+        for name, color, pixels in zip(table.names, table.colors, result.pixels.tolist(), strict=True):
+            before = self._areas[name].pixels if name in self._areas else 0
+            self._areas[name] = ClassArea(before + pixels, color)
+        self._pixels += result.segmentation.class_map.size
         if self._on_result is not None:
             self._on_result(result)

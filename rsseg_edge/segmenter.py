@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
+from typing import Any, Protocol
 
-import numpy as np
-
-from rsseg_edge.bundle import InputSpec, open_bundle
-from rsseg_edge.engines.base import Engine
+from rsseg_edge.bundle import Bundle, InputSpec, open_bundle
+from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.errors import UsageError
-from rsseg_edge.postprocess.enlarge import enlarge
-from rsseg_edge.preprocess.fit import Fit, fit_size, to_canvas
+from rsseg_edge.segmenters.open_vocabulary import OpenVocabularySegmenter
+from rsseg_edge.segmenters.semantic import SemanticSegmenter
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
 
-class Segmenter:
-    """An engine with what it needs to know of images and classes. Made by :func:`load`.
+class Segmenter(Protocol):
+    """What :func:`load` gives, whatever the model.
 
     ``prepare``, ``infer`` and ``finish`` may run on three threads at once, each of them on one.
+
+    Attributes:
+        spec: how an image becomes the network's input.
+        long_side: images with a longer side are scaled down to it, in pixels.
 
     Example:
         >>> segmenter = rsseg_edge.load("segclip-tiny")
@@ -26,41 +29,33 @@ class Segmenter:
         'vegetation'
     """
 
-    def __init__(self, engine: Engine, table: ClassTable, spec: InputSpec, *, long_side: int) -> None:
-        self.table = table
-        self.spec = spec
-        self.long_side = long_side
-        self._engine = engine
+    spec: InputSpec
+    long_side: int
+
+    @property
+    def table(self) -> ClassTable:
+        """Names and colours of the classes that the next image is segmented into."""
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names, in the order of the indices of a class map."""
-        return self.table.names
+        """Their names, in the order of the indices of a class map."""
 
-    def prepare(self, image: UInt8Array) -> UInt8Array:
-        """The graph's input for an image: uint8 [H, W, 3] to uint8 [1, h, w, 3].
+    def prepare(self, image: UInt8Array) -> Any:
+        """The network's input for an image, uint8 [H, W, 3].
 
         Raises:
             UsageError: the image is not uint8 RGB.
         """
-        _check(image)
-        return np.ascontiguousarray(to_canvas(image, self._fit(image))[None])
 
-    def infer(self, prepared: UInt8Array) -> tuple[UInt8Array, UInt8Array]:
-        """Run the graph on what :meth:`prepare` gave: class map and confidence, uint8 [h, w] each."""
-        result = self._engine.infer({"image": prepared}, ("class_map", "confidence"))
-        return result["class_map"][0], result["confidence"][0]
+    def infer(self, prepared: Any) -> Any:
+        """Run the network on what :meth:`prepare` gave.
 
-    def finish(self, image: UInt8Array, class_map: UInt8Array, confidence: UInt8Array) -> Segmentation:
+        Raises:
+            RssegError: the engine failed.
+        """
+
+    def finish(self, image: UInt8Array, raw: Any) -> Segmentation:
         """Bring what :meth:`infer` gave back to the size of the image."""
-        import cv2
-
-        height, width = self._fit(image).content
-        class_map, confidence = class_map[:height, :width], confidence[:height, :width]
-        if class_map.shape != image.shape[:2]:
-            class_map = enlarge(np.ascontiguousarray(class_map), *image.shape[:2])
-            confidence = cv2.resize(confidence, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
-        return Segmentation(class_map, confidence, self.table)
 
     def __call__(self, image: UInt8Array) -> Segmentation:
         """Segment one image.
@@ -72,16 +67,9 @@ class Segmenter:
             UsageError: the image is of another type or shape.
             RssegError: the engine failed.
         """
-        return self.finish(image, *self.infer(self.prepare(image)))
 
     def close(self) -> None:
-        """Release the engine."""
-        self._engine.close()
-
-    def _fit(self, image: UInt8Array) -> Fit:
-        spec = self.spec
-        canvas = (spec.height, spec.width) if spec.height and spec.width else None
-        return fit_size(*image.shape[:2], long_side=self.long_side, multiple=spec.multiple_of, canvas=canvas)
+        """Release the engines."""
 
 
 def load(
@@ -95,23 +83,24 @@ def load(
             still images.
         threads: cores that one inference may use; None takes all.
 
+    Returns:
+        For a bundle of an open vocabulary, an
+        :class:`~rsseg_edge.segmenters.open_vocabulary.OpenVocabularySegmenter`.
+
     Raises:
         UsageError: no such bundle, or a ``long_side`` below 32.
         RssegError: the bundle is damaged.
     """
-    from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
-
     if long_side is not None and long_side < 32:
         raise UsageError(f"long side {long_side}: an image must keep at least 32 pixels")
     bundle = open_bundle(name_or_path)
-    engine = OnnxRuntimeEngine(bundle.read("model.onnx"), threads=threads, name=f"bundle {bundle.manifest.name}")
-    spec = bundle.manifest.input
-    return Segmenter(engine, bundle.manifest.class_table(), spec, long_side=long_side or spec.image_long_side)
+    long_side = long_side or bundle.manifest.input.image_long_side
+    if bundle.manifest.task == "open-vocabulary":
+        return OpenVocabularySegmenter(bundle, long_side=long_side, threads=threads)
+    return _semantic(bundle, long_side, threads)
 
 
-def _check(image: UInt8Array) -> None:
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        what = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise UsageError(f"an image is a uint8 array [H, W, 3] in RGB, not {what}")
-    if 0 in image.shape:
-        raise UsageError(f"the image is empty: {list(image.shape)}")
+def _semantic(bundle: Bundle, long_side: int, threads: int | None) -> SemanticSegmenter:
+    manifest = bundle.manifest
+    engine = OnnxRuntimeEngine(bundle.read("model.onnx"), threads=threads, name=f"bundle {manifest.name}")
+    return SemanticSegmenter(engine, manifest.class_table(), manifest.input, long_side=long_side)

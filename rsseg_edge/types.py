@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,10 +20,17 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class ClassTable:
-    """The classes of a model in the order of its class map, with the colour that each is drawn in (RGB, 0..255)."""
+    """The classes of a model in the order of its class map, with the colour that each is drawn in (RGB, 0..255).
+
+    Attributes:
+        names: of the classes.
+        colors: one a class.
+        background: the class that stands for "none of these": neither drawn nor counted unless it is asked for.
+    """
 
     names: tuple[str, ...]
     colors: tuple[tuple[int, int, int], ...]
+    background: int | None = None
 
     def __post_init__(self) -> None:
         if len(self.names) != len(self.colors):
@@ -46,6 +53,12 @@ class ClassTable:
             return self.names.index(name)
         except ValueError:
             raise UsageError(f"unknown class '{name}': this model has {', '.join(self.names)}") from None
+
+    def selected(self, only: Sequence[str] | None) -> tuple[int, ...]:
+        """Indices of the classes named, as far as they are there; None stands for all but the background."""
+        if only is None:
+            return tuple(k for k in range(len(self)) if k != self.background)
+        return tuple(k for k, name in enumerate(self.names) if name in only)
 
     def palette(self) -> UInt8Array:
         """uint8 [len(self), 3] RGB."""
@@ -131,11 +144,14 @@ class Segmentation:
         class_map: uint8 [H, W] at the size of the image, indices into ``classes``.
         confidence: uint8 [H, W], 0..255: the best class's share of the summed class scores, in 1/255.
         table: names and colours.
+        masks: bool [len(classes) - 1, H, W] where the classes but the first, which is the background, may overlap: the
+            class map holds the best of them. None where every pixel is of one class.
     """
 
     class_map: UInt8Array
     confidence: UInt8Array
     table: ClassTable
+    masks: npt.NDArray[np.bool_] | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -148,7 +164,10 @@ class Segmentation:
         return self.table.colors
 
     def pixel_counts(self) -> npt.NDArray[np.int64]:
-        """int64 [len(classes)]: pixels of each class."""
+        """int64 [len(classes)]: pixels of each class; those where masks overlap count for each."""
+        if self.masks is not None:
+            counts = [np.count_nonzero(self.class_map == 0), *(np.count_nonzero(mask) for mask in self.masks)]
+            return np.array(counts, dtype=np.int64)
         count = len(self.table)
         if count > 16:
             return np.bincount(self.class_map.ravel(), minlength=count)[:count].astype(np.int64)

@@ -63,9 +63,9 @@ class Parity:
         self._step("infer", int(prepared[0, 0, 0]))
         return prepared[..., 0] % 2, prepared[..., 1]
 
-    def finish(self, image: np.ndarray, class_map: np.ndarray, confidence: np.ndarray) -> Segmentation:
+    def finish(self, image: np.ndarray, raw: tuple[np.ndarray, np.ndarray]) -> Segmentation:
         self._step("finish", int(image[0, 0, 0]))
-        return Segmentation(class_map, confidence, TABLE)
+        return Segmentation(*raw, TABLE)
 
 
 def frames(count: int, fail_at: int | None = None, dawdle: float = 0) -> Iterator[Frame]:
@@ -90,7 +90,11 @@ def test_every_frame_arrives_in_order_and_is_counted() -> None:
     assert sink.indices == seen == list(range(101))
     assert sink.state == "published"
     assert outcome.frames == 101
-    assert outcome.pixels.tolist() == [51 * 24, 50 * 24]
+    assert [(name, area.pixels) for name, area in outcome.areas.items()] == [
+        (TABLE.names[0], 51 * 24),
+        (TABLE.names[1], 50 * 24),
+    ]
+    assert outcome.pixels == 101 * 24
     assert outcome.error is None
     assert not outcome.stopped
     assert {name: len(times.wall) for name, times in outcome.stages.items()} == dict.fromkeys(STAGES, 101)

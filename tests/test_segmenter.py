@@ -44,7 +44,7 @@ def test_the_three_steps_are_the_call(bundle: Path) -> None:
     image = bands(123, 211)
     prepared = segmenter.prepare(image)
     assert prepared.shape == (1, 64, 96, 3)
-    result = segmenter.finish(image, *segmenter.infer(prepared))
+    result = segmenter.finish(image, segmenter.infer(prepared))
     assert np.array_equal(result.class_map, segmenter(image).class_map)
 
 

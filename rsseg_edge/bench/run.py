@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from rsseg_edge.errors import UsageError
 from rsseg_edge.job import Job, Request, available_cores
 from rsseg_edge.sinks.base import Sink
 from rsseg_edge.sources.base import Selection
-from rsseg_edge.types import Frame, Result, UInt8Array
+from rsseg_edge.types import Frame, Result
 
 WARM_UP = 5
 KEPT = 24  # frames that the stages after decoding are measured on, again and again: 100 MB at 1280x720
@@ -108,10 +109,10 @@ def _alone(job: Job, manifest: Manifest, frames: int) -> tuple[dict[str, Timing]
     alone["prepare"] = _timed((segmenter.prepare(frame.image) for frame in cycle(kept)), frames)
     prepared = [segmenter.prepare(frame.image) for frame in kept]
     alone["infer"] = _timed((segmenter.infer(canvas) for canvas in cycle(prepared)), frames)
-    inferred = [(frame, *segmenter.infer(canvas)) for frame, canvas in zip(kept, prepared, strict=True)]
+    inferred = [(frame, segmenter.infer(canvas)) for frame, canvas in zip(kept, prepared, strict=True)]
 
-    def finish(frame: Frame, class_map: UInt8Array, confidence: UInt8Array) -> Result:
-        segmentation = segmenter.finish(frame.image, class_map, confidence)
+    def finish(frame: Frame, raw: Any) -> Result:
+        segmentation = segmenter.finish(frame.image, raw)
         return Result(frame, segmentation, segmentation.pixel_counts())
 
     alone["finish"] = _timed((finish(*item) for item in cycle(inferred)), frames)

@@ -66,9 +66,9 @@ def run(
     with FrameProgress(job.source.expected) as progress:
         outcome = job.run(on_result=progress.advance)
     if as_json:
-        print(summary_json(outcome, job.segmenter.table, job.counted, problems))
+        print(summary_json(outcome, job.counted(outcome), problems))
     else:
-        print_table(outcome, job.segmenter.table, job.counted, out)
+        print_table(outcome, job.counted(outcome), out)
     if outcome.error is not None:
         raise outcome.error
     if outcome.stopped:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from rsseg_edge.pipeline import Outcome
-from rsseg_edge.types import ClassTable
 
 
-def print_table(outcome: Outcome, table: ClassTable, counted: Sequence[int], out: Path) -> None:
+def print_table(outcome: Outcome, counted: Sequence[str], out: Path) -> None:
     """Frames and rate, milliseconds of each stage, area share of each class; on stdout."""
     console = Console()
     rate = outcome.frames / outcome.seconds if outcome.seconds else 0.0
@@ -27,19 +27,18 @@ def print_table(outcome: Outcome, table: ClassTable, counted: Sequence[int], out
         stages.add_row(name, f"{1e3 * times.quantile(0.5):.1f}", f"{1e3 * times.quantile(0.99):.1f}")
     classes = Table("", "class", "area [dim]%[/]", box=None, pad_edge=False)
     classes.columns[2].justify = "right"
-    total = int(outcome.pixels.sum())
-    for index in counted:
-        red, green, blue = table.colors[index]
-        share = 100 * int(outcome.pixels[index]) / total
-        classes.add_row(f"[rgb({red},{green},{blue})]██[/]", table.names[index], f"{share:.1f}")
+    for name in counted:
+        area = outcome.areas[name]
+        red, green, blue = area.color
+        share = 100 * area.pixels / outcome.pixels
+        classes.add_row(f"[rgb({red},{green},{blue})]██[/]", escape(name), f"{share:.1f}")
     side_by_side = Table.grid(padding=(0, 6))
     side_by_side.add_row(stages, classes)
     console.print(side_by_side)
 
 
-def summary_json(outcome: Outcome, table: ClassTable, counted: Sequence[int], problems: Sequence[str]) -> str:
+def summary_json(outcome: Outcome, counted: Sequence[str], problems: Sequence[str]) -> str:
     """The same as one JSON object."""
-    total = max(1, int(outcome.pixels.sum()))
     return json.dumps(
         {
             "frames": outcome.frames,
@@ -56,11 +55,11 @@ def summary_json(outcome: Outcome, table: ClassTable, counted: Sequence[int], pr
                 for name, times in outcome.stages.items()
             },
             "classes": {
-                table.names[k]: {
-                    "pixels": int(outcome.pixels[k]),
-                    "share": round(int(outcome.pixels[k]) / total, 6),
+                name: {
+                    "pixels": outcome.areas[name].pixels,
+                    "share": round(outcome.areas[name].pixels / outcome.pixels, 6),
                 }
-                for k in counted
+                for name in counted
             },
         },
         ensure_ascii=False,

@@ -50,31 +50,23 @@ def train(
     Under torchrun the batch is shared by the processes.
     """
     try:
+        from rsseg_edge.training.session import Settings
         from rsseg_edge.training.start import start_training
         from rsseg_edge.training.task import Start
     except ImportError as error:
         raise UsageError(f"rsseg-train needs {error.name}: pip install 'rsseg-edge[train]'") from None
 
-    start_training(
-        model,
-        data,
-        root,
-        output or Path("runs") / f"{model}-{Path(data).stem}",
-        overrides={
-            "steps": steps,
-            "batch": batch,
-            "lr": lr,
-            "validate_every": validate_every,
-            "checkpoint_every": checkpoint_every,
-        },
-        seed=seed,
-        precision=precision,
-        accelerator=accelerator,
-        threads=threads,
-        resume=not restart,
-        start=Start(backbone_weights, text_encoder, text_weights, begin_from),
-        also=also or (),
-    )
+    overrides = {
+        "steps": steps,
+        "batch": batch,
+        "lr": lr,
+        "validate_every": validate_every,
+        "checkpoint_every": checkpoint_every,
+    }
+    folder = output or Path("runs") / f"{model}-{Path(data).stem}"
+    settings = Settings(folder, overrides, seed, precision, accelerator, threads, resume=not restart)
+    start = Start(backbone_weights, text_encoder, text_weights, begin_from)
+    start_training(model, data, root, settings, start=start, also=also or ())
 
 
 def main() -> None:

@@ -23,11 +23,11 @@ class Vocabulary:
     class_index: tuple[int, ...]
 
 
-def parse_classes(names: Sequence[str]) -> Vocabulary:
+def parse_classes(names: Sequence[str], most: int = MAX_QUERIES) -> Vocabulary:
     """Classes as strings of comma-separated synonyms to queries.
 
     Raises:
-        UsageError: no class, an empty synonym, a word that stands twice, or more than ``MAX_QUERIES`` words.
+        UsageError: no class, an empty synonym, a word that stands twice, or more than ``most`` words.
     """
     if not names:
         raise UsageError("no classes: name at least one, for instance 'building,roof'")
@@ -44,6 +44,6 @@ def parse_classes(names: Sequence[str]) -> Vocabulary:
             seen.add(word.lower())
             words.append(word)
             class_index.append(index)
-    if len(words) > MAX_QUERIES:
-        raise UsageError(f"{len(words)} words in {len(names)} classes: {MAX_QUERIES} is the maximum")
+    if len(words) > most:
+        raise UsageError(f"{len(words)} words in {len(names)} classes: {most} is the maximum")
     return Vocabulary(tuple(words), tuple(class_index))

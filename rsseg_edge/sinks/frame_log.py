@@ -19,12 +19,12 @@ class FrameLog(Sink):
 
     Args:
         path: the file.
-        counted: indices of the classes that are written.
+        only: names of the classes that are written; None takes all but the background.
     """
 
-    def __init__(self, path: Path, counted: Sequence[int]) -> None:
+    def __init__(self, path: Path, only: Sequence[str] | None = None) -> None:
         self.path = path
-        self._counted = tuple(counted)
+        self._only = only
         self._part: PartFile | None = None
 
     def open(self) -> None:
@@ -34,15 +34,15 @@ class FrameLog(Sink):
     def write(self, result: Result) -> None:
         """Add a line."""
         assert self._part is not None, "the sink was not opened"
-        names = result.segmentation.classes
+        table = result.segmentation.table
         total = result.segmentation.class_map.size
         line = {
             "index": result.frame.index,
             "time": result.frame.time,
             "name": result.frame.name,
             "classes": {
-                names[k]: {"pixels": int(result.pixels[k]), "share": round(int(result.pixels[k]) / total, 6)}
-                for k in self._counted
+                table.names[k]: {"pixels": int(result.pixels[k]), "share": round(int(result.pixels[k]) / total, 6)}
+                for k in table.selected(self._only)
             },
         }
         with named_errors(self.path):

@@ -8,7 +8,7 @@ from pathlib import Path
 from rsseg_edge.errors import RssegError
 from rsseg_edge.sinks.base import Sink
 from rsseg_edge.sinks.part_file import write_file
-from rsseg_edge.types import Frame, Result, UInt8Array
+from rsseg_edge.types import Frame, Result, Segmentation, UInt8Array
 
 
 class OverlayImages(Sink):
@@ -16,15 +16,15 @@ class OverlayImages(Sink):
 
     Args:
         folder: where they go.
-        draw: the overlay of an image, uint8 [H, W, 3] RGB, and its class map, uint8 [H, W].
+        draw: the overlay of an image, uint8 [H, W, 3] RGB, and its segmentation.
     """
 
-    def __init__(self, folder: Path, draw: Callable[[UInt8Array, UInt8Array], UInt8Array]) -> None:
+    def __init__(self, folder: Path, draw: Callable[[UInt8Array, Segmentation], UInt8Array]) -> None:
         self._folder, self._draw = folder, draw
 
     def write(self, result: Result) -> None:
         """Write one overlay, whole."""
-        drawn = self._draw(result.frame.image, result.segmentation.class_map)
+        drawn = self._draw(result.frame.image, result.segmentation)
         write_png(self._folder / f"{result.frame.name}.overlay.png", drawn[..., ::-1])
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from rsseg_edge.sinks.audio import AudioCopy
 from rsseg_edge.sinks.base import Sink
 from rsseg_edge.sinks.part_file import PartFile, named_errors
-from rsseg_edge.types import Planes, Report, Result, UInt8Array, VideoFormat
+from rsseg_edge.types import Planes, Report, Result, Segmentation, VideoFormat
 
 # Measured on aerial video of 1280x720 under an overlay, core ms a frame and Mbit/s at crf 23 and about equal PSNR:
 # ultrafast 7.5 / 18.7, this 9.9 / 8.9, superfast 13.9 / 7.2, veryfast 26 / 6.6. Half-pixel search (subme) is what
@@ -25,7 +25,7 @@ class OverlayVideo(Sink):
     Args:
         path: the file.
         video: what the input is like.
-        draw: draws a class map, uint8 [H, W], over the planes given first into those given last.
+        draw: draws a segmentation over the planes given first into those given last.
         threads: cores that the encoder may use.
         report: told about audio that an MP4 cannot hold.
         crf: constant rate factor of x264: 18 is nearly lossless to the eye, 23 its default, 28 small.
@@ -35,7 +35,7 @@ class OverlayVideo(Sink):
         self,
         path: Path,
         video: VideoFormat,
-        draw: Callable[[Planes, UInt8Array, Planes], None],
+        draw: Callable[[Planes, Segmentation, Planes], None],
         *,
         threads: int,
         report: Report,
@@ -92,7 +92,7 @@ class OverlayVideo(Sink):
         assert frame.pts is not None
         assert frame.time is not None
         y, cb, cr = (c[: p.shape[0], : p.shape[1]] for c, p in zip(self._canvas, frame.planes, strict=True))
-        self._draw(frame.planes, result.segmentation.class_map, (y, cb, cr))
+        self._draw(frame.planes, result.segmentation, (y, cb, cr))
         self._canvas[0][y.shape[0] :] = self._canvas[0][y.shape[0] - 1]
         self._canvas[0][:, y.shape[1] :] = self._canvas[0][:, y.shape[1] - 1 : y.shape[1]]
         self._picture.pts = frame.pts

@@ -13,9 +13,10 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
+from torch import Tensor
 
 from rsseg_edge.errors import RssegError, UsageError
-from rsseg_edge.training.task import SemanticTask, build_task
+from rsseg_edge.training.task import SemanticTask, Task, build_task
 from rsseg_edge.types import ClassTable
 
 LAST = "last.ckpt"
@@ -28,13 +29,24 @@ class TrainedModel:
 
     Attributes:
         model: its name, as ``rsseg-train`` takes it.
-        classes: names and colours in the order of its outputs.
+        classes: names and colours in the order of its outputs; None where it has no classes of its own.
         record: data, split, recipe, seed, steps, scores: what the model card repeats.
     """
 
     model: str
-    classes: ClassTable
+    classes: ClassTable | None
     record: dict[str, Any]
+
+    @property
+    def table(self) -> ClassTable:
+        """The classes of a model that has some.
+
+        Raises:
+            UsageError: it has none.
+        """
+        if self.classes is None:
+            raise UsageError(f"a {self.model} has no classes of its own")
+        return self.classes
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -77,19 +89,20 @@ def load_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def save_model(path: Path, task: SemanticTask, trained: TrainedModel) -> None:
+def save_model(path: Path, task: Task, trained: TrainedModel) -> None:
     """Weights of the network with their description in the file's header."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in task.network.state_dict().items()}
+    table = trained.classes
     header = {
         "model": trained.model,
-        "classes": json.dumps([[n, *c] for n, c in zip(trained.classes.names, trained.classes.colors, strict=True)]),
+        "classes": json.dumps([[n, *c] for n, c in zip(table.names, table.colors, strict=True)] if table else []),
         "record": json.dumps(trained.record),
     }
     write_atomically(path, lambda temporary: safetensors.torch.save_file(weights, temporary, header))
 
 
-def load_model(path: Path) -> tuple[SemanticTask, TrainedModel]:
-    """Rebuild the network of a ``model.safetensors``, in evaluation mode.
+def read_model(path: Path) -> tuple[dict[str, Tensor], TrainedModel]:
+    """Weights and description of a ``model.safetensors``.
 
     Raises:
         UsageError: there is no such file.
@@ -102,11 +115,23 @@ def load_model(path: Path) -> tuple[SemanticTask, TrainedModel]:
             header = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         rows = json.loads(header["classes"])
-        classes = ClassTable(tuple(r[0] for r in rows), tuple((r[1], r[2], r[3]) for r in rows))
+        classes = ClassTable(tuple(r[0] for r in rows), tuple((r[1], r[2], r[3]) for r in rows)) if rows else None
         trained = TrainedModel(header["model"], classes, json.loads(header["record"]))
     except (safetensors.SafetensorError, OSError, KeyError, ValueError, IndexError) as error:
         raise RssegError(f"checkpoint {path} is not a model that rsseg-train wrote ({type(error).__name__})") from None
-    task = build_task(trained.model, classes, text=weights.get("text", torch.zeros(len(classes), 1)))
+    return weights, trained
+
+
+def load_model(path: Path) -> tuple[SemanticTask, TrainedModel]:
+    """Rebuild the network of a semantic model's ``model.safetensors``, in evaluation mode.
+
+    Raises:
+        UsageError: there is no such file, or it is of another kind of model.
+        RssegError: it is damaged, or not one of ours.
+    """
+    weights, trained = read_model(path)
+    table = trained.table
+    task = build_task(trained.model, table, text=weights.get("text", torch.zeros(len(table), 1)))
     try:
         task.network.load_state_dict(weights)
     except RuntimeError as error:

@@ -8,23 +8,26 @@ from pathlib import Path
 from rsseg_edge.errors import RssegError
 from rsseg_edge.training.checkpoint import write_atomically
 
-COLUMNS = ("step", "loss", "lr", "seconds", "miou")
-
 
 class History:
     """Rows of ``log.csv``. On resume the rows after the checkpoint are dropped: those steps are run again."""
 
-    def __init__(self, folder: Path, start: int) -> None:
+    def __init__(self, folder: Path, start: int, metric: str = "mIoU") -> None:
+        self._metric = metric
+        self._columns = ("step", "loss", "lr", "seconds", metric)
         self._path = folder / "log.csv"
         self._picture = folder / "curves.png"
         self.rows: list[dict[str, float | str]] = []
         if start and self._path.is_file():
             with open(self._path, newline="") as file:
-                self.rows = [dict(r) for r in csv.DictReader(file) if r["miou"] is not None and int(r["step"]) <= start]
+                # a row that was cut off has no value in its last column
+                self.rows = [
+                    dict(r) for r in csv.DictReader(file) if r.get(metric) is not None and int(r["step"]) <= start
+                ]
         write_atomically(self._path, self._write_all)
 
-    def add(self, step: int, loss: float, lr: float, seconds: float, miou: float | None = None) -> None:
-        """Append one row: the step's loss, learning rate and duration; ``miou`` (0..1) where it was validated.
+    def add(self, step: int, loss: float, lr: float, seconds: float, score: float | None = None) -> None:
+        """Append one row: the step's loss, learning rate and duration; the metric (0..1) where it was validated.
 
         Raises:
             RssegError: the disk is full or the folder not writable.
@@ -35,17 +38,17 @@ class History:
                 "loss": f"{loss:.6f}",
                 "lr": f"{lr:.8f}",
                 "seconds": f"{seconds:.3f}",
-                "miou": "" if miou is None else f"{miou:.5f}",
+                self._metric: "" if score is None else f"{score:.5f}",
             }
         )
         try:
             with open(self._path, "a", newline="") as file:
-                csv.DictWriter(file, COLUMNS).writerow(self.rows[-1])
+                csv.DictWriter(file, self._columns).writerow(self.rows[-1])
         except OSError as error:
             raise RssegError(f"cannot write {self._path}: {error.strerror}") from None
 
     def draw(self) -> None:
-        """Write ``curves.png``: the loss, smoothed over 25 steps, and the validation mIoU."""
+        """Write ``curves.png``: the loss, smoothed over 25 steps, and the validation metric."""
         import matplotlib
 
         matplotlib.use("Agg")
@@ -54,7 +57,7 @@ class History:
 
         step = np.array([int(r["step"]) for r in self.rows])
         loss = np.array([float(r["loss"]) for r in self.rows])
-        checks = [(int(r["step"]), 100 * float(r["miou"])) for r in self.rows if r["miou"] != ""]
+        checks = [(int(r["step"]), 100 * float(r[self._metric])) for r in self.rows if r[self._metric] != ""]
         figure, axis = plt.subplots(figsize=(8, 4.5), layout="constrained")
         width = min(25, len(loss))
         if width:
@@ -65,14 +68,14 @@ class History:
         axis.set_ylim(bottom=0)
         if checks:
             right = axis.twinx()
-            right.plot(*zip(*checks, strict=True), color="tab:orange", marker="o", label="validation mIoU")
-            right.set(ylabel="validation mIoU, %", ylim=(0, 100))
+            right.plot(*zip(*checks, strict=True), color="tab:orange", marker="o", label=f"validation {self._metric}")
+            right.set(ylabel=f"validation {self._metric}, %", ylim=(0, 100))
         figure.legend(loc="outside upper center", ncols=2)
         write_atomically(self._picture, lambda path: figure.savefig(path, format="png", dpi=120))
         plt.close(figure)
 
     def _write_all(self, path: Path) -> None:
         with open(path, "w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
+            writer = csv.DictWriter(file, self._columns)
             writer.writeheader()
             writer.writerows(self.rows)

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from rsseg_edge.datasets.sample import SegmentationDataset
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.training.checkpoint import LAST, MODEL, TrainedModel, load_state, save_model, save_state
-from rsseg_edge.training.crops import CropSource
 from rsseg_edge.training.history import History
 from rsseg_edge.training.recipe import Recipe
-from rsseg_edge.training.task import SemanticTask
+from rsseg_edge.training.task import Task
+from rsseg_edge.types import ClassTable
 
-Validate = Callable[[SemanticTask], float]
+AnyTask = TypeVar("AnyTask", bound=Task)
+
+
+class BatchSource(Protocol):
+    """Where batches come from. A batch follows from the source's seed and the step alone: a run resumes exactly."""
+
+    def batches(self, size: int, start: int, stop: int, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, ...]]:
+        """Batches of the steps ``start`` to ``stop``, for process ``rank`` of ``world`` that share each."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,8 @@ class Run:
         seed: crops, weights and sampled points follow from it.
         folder: where ``last.ckpt``, ``model.safetensors``, ``log.csv`` and ``curves.png`` go.
         record: what the saved model says of its origin.
+        classes: what the model tells apart; None where it has no classes of its own.
+        metric: what validation measures.
     """
 
     model: str
@@ -42,18 +50,20 @@ class Run:
     seed: int
     folder: Path
     record: dict[str, Any]
+    classes: ClassTable | None = None
+    metric: str = "mIoU"
 
 
 def train(
     fabric: Fabric,
     run: Run,
-    task: SemanticTask,
-    data: list[tuple[SegmentationDataset, float]],
-    validate: Validate,
+    task: AnyTask,
+    source: BatchSource,
+    validate: Callable[[AnyTask], float],
     *,
     resume: bool = True,
     progress: Callable[[int, float, float | None], None] = lambda step, loss, miou: None,
-) -> SemanticTask:
+) -> AnyTask:
     """Train to the recipe's last step and return the averaged network.
 
     A run whose folder holds a checkpoint goes on from it, with the same batches and the same random numbers as if it
@@ -63,10 +73,10 @@ def train(
         fabric: launched; says where and in what precision.
         run: see :class:`Run`.
         task: freshly built.
-        data: training sets and the share of crops that each gives.
-        validate: mIoU of a task, 0..1, run by the first process.
+        source: gives the task's batches.
+        validate: the metric of a task, 0..1, higher is better; run by the first process.
         resume: go on from the folder's checkpoint, if there is one.
-        progress: told the step, its loss, and the mIoU where it was validated.
+        progress: told the step, its loss, and the metric where it was validated.
 
     Raises:
         UsageError: the checkpoint in the folder belongs to another run.
@@ -80,7 +90,7 @@ def train(
     task = task.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = AveragedModel(task, avg_fn=_moving_average(recipe.ema), use_buffers=True)
     model, optimizer = fabric.setup(task, torch.optim.AdamW(_groups(task, recipe), lr=recipe.lr))
-    averaged = cast(SemanticTask, average.module)
+    averaged = cast(AnyTask, average.module)
     average.to(fabric.device)
     scaler = getattr(fabric.strategy.precision, "scaler", None)  # of 16-mixed alone
     parts = {"task": task, "optimizer": optimizer, "average": average} | ({"scaler": scaler} if scaler else {})
@@ -88,20 +98,19 @@ def train(
         "model": run.model,
         "recipe": recipe.model_dump_json(),
         "seed": run.seed,
-        "data": [run.record.get("data"), *data[0][0].classes.names],
+        "data": [run.record.get("data"), *(run.classes.names if run.classes else ())],
     }
     last = run.folder / LAST
     start = _restore(last, identity, parts) if resume and last.is_file() else 0
-    history = History(run.folder, start) if fabric.is_global_zero else None
-    crops = CropSource(data, recipe.crop, run.seed)
-    batches = crops.batches(recipe.batch, start, recipe.steps, fabric.global_rank, fabric.world_size)
-    for step, (image, truth) in enumerate(batches, start + 1):
+    history = History(run.folder, start, run.metric) if fabric.is_global_zero else None
+    batches = source.batches(recipe.batch, start, recipe.steps, fabric.global_rank, fabric.world_size)
+    for step, batch in enumerate(batches, start + 1):
         began = time.perf_counter()
         torch.manual_seed(_mix(run.seed, step, fabric.global_rank))  # sampled points: a resumed step draws the same
         lr = _learning_rate(recipe, step)
         for group in optimizer.param_groups:
             group["lr"] = lr * group["factor"]
-        terms = model(fabric.to_device(image.contiguous(memory_format=torch.channels_last)), fabric.to_device(truth))
+        terms = model(*(fabric.to_device(_as_convolved(part)) for part in batch))
         loss: Tensor = torch.stack(list(terms.values())).sum()
         optimizer.zero_grad(set_to_none=True)
         fabric.backward(loss)
@@ -112,25 +121,30 @@ def train(
         _check_finite(step, mean_loss, None if scaler else norm)
         seconds = time.perf_counter() - began
         done = step == recipe.steps
-        miou = None
+        score = None
         if fabric.is_global_zero and history is not None:
             if done or step % recipe.validate_every == 0:
-                miou = validate(averaged.eval())
-            history.add(step, mean_loss, lr, seconds, miou)
-            if miou is not None:
-                trained = TrainedModel(run.model, data[0][0].classes, run.record | {"steps": step, "miou": miou})
+                score = validate(averaged.eval())
+            history.add(step, mean_loss, lr, seconds, score)
+            if score is not None:
+                trained = TrainedModel(run.model, run.classes, run.record | {"steps": step, run.metric: score})
                 save_model(run.folder / MODEL, averaged, trained)
                 history.draw()
             # Last: a run that is killed between the two files does this step again, and writes both.
-            if done or miou is not None or step % recipe.checkpoint_every == 0:
+            if done or score is not None or step % recipe.checkpoint_every == 0:
                 state = {name: part.state_dict() for name, part in parts.items()}
                 save_state(last, {"identity": identity, "step": step, **state})
-            progress(step, mean_loss, miou)
+            progress(step, mean_loss, score)
         fabric.barrier()
     return averaged.eval()
 
 
-def _groups(task: SemanticTask, recipe: Recipe) -> list[dict[str, Any]]:
+def _as_convolved(part: Tensor) -> Tensor:
+    # Convolutions run fastest on channels-last images; everything else is left as it is.
+    return part.contiguous(memory_format=torch.channels_last) if part.ndim == 4 else part
+
+
+def _groups(task: Task, recipe: Recipe) -> list[dict[str, Any]]:
     """Parameter groups: the backbone learns slower; biases, norms and embeddings do not decay."""
     groups: dict[tuple[bool, bool], list[Tensor]] = {}
     for name, parameter in task.named_parameters():
@@ -176,11 +190,11 @@ def _check_finite(step: int, loss: float, gradient_norm: Tensor | None) -> None:
             raise RssegError(f"the {name} became {value} at step {step}: lower the learning rate (--lr)")
 
 
-def synchronised(task: SemanticTask) -> SemanticTask:
+def synchronised(task: AnyTask) -> AnyTask:
     """The task with batch statistics over all processes, so that a global batch is one batch. Frozen ones stay."""
     from timm.layers import convert_sync_batchnorm  # unlike torch's, it keeps the activations inside timm's norms
 
-    converted: SemanticTask = convert_sync_batchnorm(task)
+    converted: AnyTask = convert_sync_batchnorm(task)
     return converted
 
 

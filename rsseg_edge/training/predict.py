@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from rsseg_edge.bundle import InputSpec
-from rsseg_edge.segmenter import Segmenter
+from rsseg_edge.segmenters.semantic import SemanticSegmenter
 from rsseg_edge.training.checkpoint import load_model
 from rsseg_edge.training.task import SemanticTask, predict
 from rsseg_edge.types import ClassTable
@@ -38,13 +38,13 @@ class TorchEngine:
         """Nothing is held beyond the task itself."""
 
 
-def task_segmenter(task: SemanticTask, classes: ClassTable, long_side: int | None = None) -> Segmenter:
+def task_segmenter(task: SemanticTask, classes: ClassTable, long_side: int | None = None) -> SemanticSegmenter:
     """The segmenter of a network in evaluation mode; ``long_side`` as in :func:`rsseg_edge.load`."""
     spec = InputSpec()
-    return Segmenter(TorchEngine(task), classes, spec, long_side=long_side or spec.image_long_side)
+    return SemanticSegmenter(TorchEngine(task), classes, spec, long_side=long_side or spec.image_long_side)
 
 
-def load_checkpoint_segmenter(path: Path, long_side: int | None = None) -> Segmenter:
+def load_checkpoint_segmenter(path: Path, long_side: int | None = None) -> SemanticSegmenter:
     """The segmenter of a ``model.safetensors``.
 
     Raises:
@@ -52,4 +52,4 @@ def load_checkpoint_segmenter(path: Path, long_side: int | None = None) -> Segme
         RssegError: it is not one that rsseg-train wrote.
     """
     task, trained = load_model(path)
-    return task_segmenter(task, trained.classes, long_side)
+    return task_segmenter(task, trained.table, long_side)

@@ -1,28 +1,21 @@
-"""Set a training run up from what the command line names, and show its progress."""
+"""Set a semantic model's training up from what the command line names."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from lightning_fabric import Fabric, seed_everything
-from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from rsseg_edge.datasets.reader import open_dataset
 from rsseg_edge.datasets.relabelled import Relabelled
 from rsseg_edge.datasets.sample import SegmentationDataset
-from rsseg_edge.errors import RssegError, UsageError
+from rsseg_edge.errors import UsageError
 from rsseg_edge.evaluation.evaluate import evaluate
 from rsseg_edge.training.checkpoint import load_model
-from rsseg_edge.training.loop import Run, train
+from rsseg_edge.training.crops import CropSource
 from rsseg_edge.training.predict import task_segmenter
-from rsseg_edge.training.recipe import load_recipe
+from rsseg_edge.training.session import Settings, begin, run_training
 from rsseg_edge.training.task import AS_CONFIGURED, SemanticTask, Start, build_task, trainable_models
 from rsseg_edge.types import ClassTable
 
@@ -31,21 +24,21 @@ def start_training(
     model: str,
     data: str,
     root: Path | None,
-    folder: Path,
+    settings: Settings,
     *,
-    overrides: dict[str, Any],
-    seed: int,
-    precision: str,
-    accelerator: str,
-    threads: int | None,
-    resume: bool,
     start: Start = AS_CONFIGURED,
     also: Sequence[str] = (),
 ) -> None:
-    """Train and leave the results in ``folder``. See ``rsseg-train --help`` for the arguments.
+    """Train and leave the results in the settings' folder.
 
-    ``also`` are further data sets, ``"DATA:SHARE"`` or ``"DATA:SHARE:DIR"`` each, of which only the classes count that
-    ``data`` has too.
+    Args:
+        model: a name of ``trainable_models``.
+        data: a data set of the table, or a TOML file.
+        root: its folder.
+        settings: see :class:`Settings`.
+        start: what the network starts from.
+        also: further data sets, ``"DATA:SHARE"`` or ``"DATA:SHARE:DIR"`` each, of which only the classes count that
+            ``data`` has too.
 
     Raises:
         UsageError: an unknown model or data set, an impossible recipe, a folder that belongs to another run.
@@ -53,60 +46,30 @@ def start_training(
     """
     if model not in trainable_models():
         raise UsageError(f"unknown model '{model}': there are {', '.join(trainable_models())}")
-    try:
-        recipe = load_recipe(model, **overrides)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    if threads:
-        torch.set_num_threads(threads)
-    try:
-        fabric = Fabric(
-            accelerator=accelerator,
-            devices=int(os.environ.get("LOCAL_WORLD_SIZE", 1)),
-            num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", 1)),
-            precision=precision,
-        )  # type: ignore[arg-type]
-    except (ValueError, RuntimeError) as error:
-        raise UsageError(f"--accelerator {accelerator} --precision {precision}: {str(error).splitlines()[0]}") from None
-    fabric.launch()
+    recipe = settings.recipe(model)
     validation = open_dataset(data, root, "val")
-    train_sets = _mixed(open_dataset(data, root, "train"), also)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RssegError(f"cannot make the run's folder {folder}: {error.strerror}") from None
-    seed_everything(seed, verbose=False)
-    task, origin = _new_task(model, train_sets[0][0].classes, start)
-    record = {
-        "data": ", ".join(f"{set_.spec.name} {100 * share:g} %" for set_, share in train_sets),
-        "split": f"{len(train_sets[0][0])} training images, {len(validation)} validation images",
-        "seed": seed,
-        "recipe": recipe.model_dump(mode="json"),
-        "start": origin,
-    }
+    train_sets = mixed(open_dataset(data, root, "train"), also)
+    fabric = begin(settings)
+    classes = train_sets[0][0].classes
+    task, origin = _new_task(model, classes, start)
+    record = {"data": describe(train_sets), "split": split(train_sets, validation), "start": origin}
 
     def validate(current: SemanticTask) -> float:
         segmenter = task_segmenter(current, validation.classes)
         return float(evaluate(lambda image: segmenter(image).class_map, validation).miou)
 
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn(f"{model}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        TextColumn("loss {task.fields[loss]}  validation mIoU {task.fields[miou]}"),
-        console=console, disable=not fabric.is_global_zero,
-    ) as bar:  # fmt: skip
-        line = bar.add_task(model, total=recipe.steps, loss="-", miou="-")
+    source = CropSource(train_sets, recipe.crop, settings.seed)
+    run_training(fabric, settings, model, task, source, validate, record=record, classes=classes)
 
-        def progress(step: int, loss: float, miou: float | None) -> None:
-            bar.update(line, completed=step, loss=f"{loss:.3f}")
-            if miou is not None:
-                bar.update(line, miou=f"{100 * miou:.1f} %")
 
-        run = Run(model, recipe, seed, folder, record)
-        train(fabric, run, task, train_sets, validate, resume=resume, progress=progress)
-    if fabric.is_global_zero:
-        console.print(f"[bold]{folder}[/]: model.safetensors, log.csv, curves.png")
+def describe(sets: Sequence[tuple[SegmentationDataset, float]]) -> str:
+    """Names and shares of the training sets, for the record."""
+    return ", ".join(f"{data.spec.name} {100 * share:g} %" for data, share in sets)
+
+
+def split(sets: Sequence[tuple[SegmentationDataset, float]], validation: SegmentationDataset) -> str:
+    """How many images train and validate, for the record."""
+    return f"{len(sets[0][0])} training images, {len(validation)} validation images"
 
 
 def _new_task(model: str, classes: ClassTable, start: Start) -> tuple[SemanticTask, dict[str, Any]]:
@@ -116,15 +79,16 @@ def _new_task(model: str, classes: ClassTable, start: Start) -> tuple[SemanticTa
         return build_task(model, classes, start=start), named
     path = Path(start.model)
     task, trained = load_model(path)
-    if trained.model != model or trained.classes.names != classes.names:
+    names = trained.table.names
+    if trained.model != model or names != classes.names:
         raise UsageError(
-            f"{path} is a {trained.model} of {', '.join(trained.classes.names)}: "
+            f"{path} is a {trained.model} of {', '.join(names)}: "
             f"{model} of {', '.join(classes.names)} cannot go on from it"
         )
     return task.train(), {"model": path.name, "record": trained.record}
 
 
-def _mixed(data: SegmentationDataset, also: Sequence[str]) -> list[tuple[SegmentationDataset, float]]:
+def mixed(data: SegmentationDataset, also: Sequence[str]) -> list[tuple[SegmentationDataset, float]]:
     """The training set and the further ones, with the share of crops that each gives."""
     sets: list[tuple[SegmentationDataset, float]] = []
     for text in also:

@@ -19,17 +19,24 @@ from rsseg_edge.training.losses import IGNORE, mean_over_processes, segclip_loss
 from rsseg_edge.types import ClassTable
 
 
-class SemanticTask(nn.Module):
-    """A semantic segmentation network in training.
+class Task(nn.Module):
+    """A network in training.
 
-    ``forward(image, truth)`` gives the weighted loss terms: image float [B, 3, H, W] RGB in 0..255, truth int64
-    [B, H, W] with 255 = unlabelled. ``scores(image)`` gives [B, K, H, W] to take the argmax of.
+    ``forward(*batch)`` gives the weighted loss terms of a batch; ``network`` is what is saved.
     """
 
     network: nn.Module
 
-    def forward(self, image: Tensor, truth: Tensor) -> dict[str, Tensor]:
+    def forward(self, *batch: Tensor) -> dict[str, Tensor]:
         raise NotImplementedError
+
+
+class SemanticTask(Task):
+    """A semantic segmentation network in training.
+
+    ``forward(image, truth)``: image float [B, 3, H, W] RGB in 0..255, truth int64 [B, H, W] with 255 = unlabelled.
+    ``scores(image)`` gives [B, K, H, W] to take the argmax of.
+    """
 
     def scores(self, image: Tensor) -> Tensor:
         raise NotImplementedError
@@ -42,7 +49,8 @@ class SegCLIPTask(SemanticTask):
         super().__init__()
         self.network: SegCLIP = network
 
-    def forward(self, image: Tensor, truth: Tensor) -> dict[str, Tensor]:
+    def forward(self, *batch: Tensor) -> dict[str, Tensor]:
+        image, truth = batch
         return segclip_loss(self.network(image, truth), truth, self.network.config.loss)
 
     def scores(self, image: Tensor) -> Tensor:
@@ -56,7 +64,8 @@ class FPNTask(SemanticTask):
         super().__init__()
         self.network: PlainFPN = network
 
-    def forward(self, image: Tensor, truth: Tensor) -> dict[str, Tensor]:
+    def forward(self, *batch: Tensor) -> dict[str, Tensor]:
+        image, truth = batch
         loss = F.cross_entropy(self._logits(image), truth, ignore_index=IGNORE, reduction="sum")
         return {"semantic": loss / mean_over_processes((truth != IGNORE).sum().float()).clamp(min=1)}
 

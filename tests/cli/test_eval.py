@@ -156,7 +156,7 @@ def test_ctrl_c_is_quiet(call, bundle, data, monkeypatch):
     def interrupt(self, image):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rsseg_edge.segmenter.Segmenter.__call__", interrupt)
+    monkeypatch.setattr("rsseg_edge.segmenters.semantic.SemanticSegmenter.__call__", interrupt)
     code, out, err = call(bundle, "--data", data / "own.toml")
     assert (code, out) == (130, "")
     assert "Traceback" not in err

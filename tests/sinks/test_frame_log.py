@@ -20,7 +20,7 @@ def result(index: int, pts: int | None) -> Result:
 
 
 def test_a_line_holds_index_time_name_pixels_and_share(tmp_path: Path) -> None:
-    with FrameLog(tmp_path / "frames.jsonl", (0, 1)) as log:
+    with FrameLog(tmp_path / "frames.jsonl") as log:
         log.write(result(7, 50))
         log.write(result(8, None))
     first, second = map(json.loads, (tmp_path / "frames.jsonl").read_text(encoding="utf-8").splitlines())
@@ -34,14 +34,14 @@ def test_a_line_holds_index_time_name_pixels_and_share(tmp_path: Path) -> None:
 
 
 def test_only_the_counted_classes_are_written(tmp_path: Path) -> None:
-    with FrameLog(tmp_path / "f.jsonl", (1,)) as log:
+    with FrameLog(tmp_path / "f.jsonl", ("Straße",)) as log:
         log.write(result(0, 0))
     assert list(json.loads((tmp_path / "f.jsonl").read_text(encoding="utf-8"))["classes"]) == ["Straße"]
 
 
 def test_an_error_in_the_block_publishes_nothing(tmp_path: Path) -> None:
     def failing() -> None:
-        with FrameLog(tmp_path / "f.jsonl", (1,)) as log:
+        with FrameLog(tmp_path / "f.jsonl", ("Straße",)) as log:
             log.write(result(0, 0))
             raise ZeroDivisionError
 
@@ -52,7 +52,7 @@ def test_an_error_in_the_block_publishes_nothing(tmp_path: Path) -> None:
 
 def test_full_disk_is_named(small_disk: Path) -> None:
     def write_much() -> None:
-        with FrameLog(small_disk / "f.jsonl", (0,)) as log:
+        with FrameLog(small_disk / "f.jsonl", ("land",)) as log:
             for index in range(10_000):
                 log.write(result(index, index))
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rsseg_edge.errors import RssegError
-from rsseg_edge.postprocess.overlay import Overlay
+from rsseg_edge.postprocess.drawing import Drawing
 from rsseg_edge.sinks.images import ClassMaps, OverlayImages
 from rsseg_edge.types import ClassTable, Frame, Result, Segmentation
 
@@ -28,14 +28,14 @@ def test_class_map_is_written_without_loss(tmp_path: Path) -> None:
 
 def test_overlay_has_the_size_and_channel_order_of_the_image(tmp_path: Path) -> None:
     given = result()
-    OverlayImages(tmp_path, Overlay(TABLE, (0, 1), 1.0).draw).write(given)
+    OverlayImages(tmp_path, Drawing(None, 1.0).draw).write(given)
     rgb = cv2.imread(str(tmp_path / "x.overlay.png"))[..., ::-1]
     assert rgb.shape == (67, 131, 3)
     assert rgb[66, 130].tolist() == list(TABLE.colors[given.segmentation.class_map[66, 130]])
 
 
 def test_full_disk_keeps_the_images_that_were_finished(small_disk: Path) -> None:
-    sink = OverlayImages(small_disk, Overlay(TABLE, (0, 1), 0.5).draw)
+    sink = OverlayImages(small_disk, Drawing(None, 0.5).draw)
     many = (sink.write(result(str(index))) for index in range(100))
     with pytest.raises(RssegError, match=r"cannot write .*\.overlay\.png: No space left on device"):
         list(many)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rsseg_edge.errors import RssegError
-from rsseg_edge.postprocess.overlay import Overlay
+from rsseg_edge.postprocess.drawing import Drawing
 from rsseg_edge.sinks.overlay_video import OverlayVideo
 from rsseg_edge.sources.base import Selection
 from rsseg_edge.sources.video import VideoFile
@@ -23,14 +23,14 @@ def overlay_of(
     target: Path,
     selection: Selection | None = None,
     *,
-    drawn: tuple[int, ...] = (0, 1),
+    drawn: tuple[str, ...] | None = None,
     alpha: float = 0.5,
     limit: int | None = None,
 ) -> Path:
     """The overlay video of a source whose left half is class 0 and whose right half is class 1."""
     video = VideoFile(source, selection or Selection(), threads=1, report=pytest.fail)
     with OverlayVideo(
-        target, video.video, Overlay(TABLE, drawn, alpha).on_video(video.video).draw, threads=1, report=pytest.fail
+        target, video.video, Drawing(drawn, alpha).on_video(video.video), threads=1, report=pytest.fail
     ) as sink:
         for frame in list(video.frames())[:limit]:
             class_map = np.zeros(frame.image.shape[:2], np.uint8)
@@ -41,7 +41,7 @@ def overlay_of(
 
 
 def draw_on(video: VideoFile) -> Callable[..., None]:
-    return Overlay(TABLE, (0, 1), 0.5).on_video(video.video).draw
+    return Drawing(None, 0.5).on_video(video.video)
 
 
 def packets(path: Path) -> list[tuple[Fraction, bytes]]:
@@ -146,7 +146,7 @@ def test_colours_are_those_of_the_classes_and_the_legend_is_there(tmp_path: Path
 
 def test_classes_that_are_not_drawn_show_the_picture(tmp_path: Path, write_video: Write) -> None:
     source = write_video(tmp_path / "a.mp4", size=(256, 192))
-    shown = images(overlay_of(source, tmp_path / "o.mp4", drawn=(1,), alpha=1))[3].astype(int)
+    shown = images(overlay_of(source, tmp_path / "o.mp4", drawn=("right",), alpha=1))[3].astype(int)
     given = images(source)[3].astype(int)
     assert np.abs(shown[100:, :120] - given[100:, :120]).mean() < 3
     assert np.abs(shown[100:, 136:] - TABLE.colors[1]).mean() < 3

@@ -11,6 +11,7 @@ from rsseg_edge.datasets.sample import Sample
 from rsseg_edge.datasets.scenes import generate_scene
 from rsseg_edge.models.segclip.config import load_config
 from rsseg_edge.models.segclip.network import SegCLIP
+from rsseg_edge.training.crops import CropSource
 from rsseg_edge.training.loop import Run, train
 from rsseg_edge.training.recipe import Recipe
 from rsseg_edge.training.task import SegCLIPTask
@@ -63,8 +64,11 @@ def run(folder: Path, *, task=None, recipe=None, fabric=None, seed=3, data=None,
     """Train into the folder; the averaged task."""
     folder.mkdir(parents=True, exist_ok=True)
     fabric = fabric or Fabric(accelerator="cpu", devices=1)
-    run_ = Run("segclip-tiny", recipe or small_recipe(), seed, folder, {"data": "scenes"})
-    return train(fabric, run_, task or small_segclip(), data or [(scenes(), 1.0)], validate, **options)
+    recipe = recipe or small_recipe()
+    data = data or [(scenes(), 1.0)]
+    run_ = Run("segclip-tiny", recipe, seed, folder, {"data": "scenes"}, data[0][0].classes)
+    source = CropSource(data, recipe.crop, seed)
+    return train(fabric, run_, task or small_segclip(), source, validate, **options)
 
 
 if __name__ == "__main__":

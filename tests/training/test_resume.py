@@ -39,7 +39,7 @@ def quick_picture(monkeypatch):
 def curve(folder):
     """Everything in the log but the clock."""
     with open(folder / "log.csv", newline="") as file:
-        return [(row["step"], row["loss"], row["lr"], row["miou"]) for row in csv.DictReader(file)]
+        return [(row["step"], row["loss"], row["lr"], row["mIoU"]) for row in csv.DictReader(file)]
 
 
 def weights(folder):

@@ -18,6 +18,7 @@ from rsseg_edge.errors import RssegError, UsageError  # noqa: E402
 from rsseg_edge.training.checkpoint import TrainedModel, load_model, save_model  # noqa: E402
 from rsseg_edge.training.predict import load_checkpoint_segmenter  # noqa: E402
 from rsseg_edge.training.recipe import load_recipe  # noqa: E402
+from rsseg_edge.training.session import Settings  # noqa: E402
 from rsseg_edge.training.start import start_training  # noqa: E402
 from rsseg_edge.training.task import build_task, trainable_models  # noqa: E402
 
@@ -76,19 +77,17 @@ def test_the_command_trains_evaluates_and_goes_on(folder, tmp_path):
     segmentation = load_checkpoint_segmenter(out / "model.safetensors")(np.zeros((70, 50, 3), np.uint8))
     assert segmentation.class_map.shape == (70, 50)
     log = (out / "log.csv").read_text()
-    start_training(
-        "fpn-baseline", str(folder / "scenes.toml"), folder, out, overrides={"steps": 2, "batch": 1}, seed=0,
-        precision="32-true", accelerator="cpu", threads=None, resume=True,
-    )  # fmt: skip
+    settings = Settings(out, {"steps": 2, "batch": 1}, accelerator="cpu")
+    start_training("fpn-baseline", str(folder / "scenes.toml"), folder, settings)
     assert (out / "log.csv").read_text() == log  # it was done
 
 
 def start(folder, out, **options):
-    given = {
-        "model": "fpn-baseline", "data": str(folder / "scenes.toml"), "root": folder, "folder": out, "overrides": {},
-        "seed": 0, "precision": "32-true", "accelerator": "cpu", "threads": None, "resume": True,
-    }  # fmt: skip
-    start_training(**(given | options))
+    training = {"model": "fpn-baseline", "data": str(folder / "scenes.toml"), "root": folder}
+    settings = {"folder": out, "overrides": {}, "accelerator": "cpu", "precision": "32-true"}
+    for given in (training, settings):
+        given.update({name: options.pop(name) for name in given if name in options})
+    start_training(**training, settings=Settings(**settings), **options)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,246 @@
+"""Open vocabulary: classes are words, and change from one frame to the next without another network (METHODS 3)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rsseg_edge.bundle import Bundle, VocabularySpec
+from rsseg_edge.engines.base import Engine
+from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
+from rsseg_edge.errors import RssegError, UsageError
+from rsseg_edge.postprocess.enlarge import enlarge
+from rsseg_edge.preprocess.check import check_image
+from rsseg_edge.preprocess.fit import Fit, to_canvas
+from rsseg_edge.preprocess.windows import windows
+from rsseg_edge.prompts.colors import distinct_colors
+from rsseg_edge.prompts.vocabulary import parse_classes
+from rsseg_edge.prompts.words import WordFeatures
+from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
+
+BACKGROUND = "background"
+BATCH_VALUES = 1 << 23
+"""Cosines that one call of the network may give: 32 MB. More words mean fewer windows at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """The classes that an image is segmented into; immutable, so that no image sees two of them.
+
+    Attributes:
+        table: names (each class's first word) and colours.
+        text: float32 [Q, D]: a row of length 1 for each word.
+        class_index: int64 [Q]: class of each word.
+        background: class of pixels whose best class has less than ``threshold``.
+        threshold: 0..1.
+    """
+
+    table: ClassTable
+    text: npt.NDArray[np.float32]
+    class_index: npt.NDArray[np.int64]
+    background: int
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a change of the vocabulary took: words that had to be encoded, and seconds in all."""
+
+    encoded: int
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """An image in windows.
+
+    Attributes:
+        size: height and width of the image at the working size, pixels.
+        places: top and left of each window's content, and its height and width.
+        crops: uint8 [n, S, S, 3]: content in the middle of the border colour where it is smaller than S.
+    """
+
+    size: tuple[int, int]
+    places: tuple[tuple[int, int, int, int], ...]
+    crops: UInt8Array
+
+
+class OpenVocabularySegmenter:
+    """Segments into any classes that are named. See :class:`rsseg_edge.segmenter.Segmenter`.
+
+    Args:
+        bundle: of an open vocabulary.
+        long_side: images are scaled, up or down, to this longer side, in pixels.
+        threads: cores of one inference; None takes all.
+
+    Attributes:
+        fast: windows side by side in place of half overlapping: less than half the work for a nearly equal map.
+
+    Example:
+        >>> segmenter = rsseg_edge.load("segearth-ov-tiny")
+        >>> segmenter.set_classes(["building,roof", "road", "solar panel"])
+    """
+
+    def __init__(self, bundle: Bundle, *, long_side: int, threads: int | None = None) -> None:
+        manifest = bundle.manifest
+        assert manifest.vocabulary is not None, "the manifest was validated"
+        self._vocabulary_spec: VocabularySpec = manifest.vocabulary
+        self.spec = manifest.input
+        self.long_side = long_side
+        self.fast = False
+        name = f"bundle {manifest.name}"
+        self._engine: Engine = OnnxRuntimeEngine(bundle.read("model.onnx"), threads=threads, name=name)
+        self._words = WordFeatures(bundle, threads=threads)
+        self._colors = {c.name: c.color for c in manifest.classes}
+        self._current: Vocabulary | None = None
+        if manifest.vocabulary.words:
+            self.set_classes(manifest.vocabulary.words)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What the next image is segmented into.
+
+        Raises:
+            UsageError: the bundle names no classes, and none were set.
+        """
+        if self._current is None:
+            raise UsageError("no classes: name them, for instance --classes 'building,roof; road; water'")
+        return self._current
+
+    @property
+    def table(self) -> ClassTable:
+        """Names and colours of the current classes."""
+        return self.vocabulary.table
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their names."""
+        return self.table.names
+
+    def set_classes(
+        self, classes: Sequence[str], *, background: str | None = None, threshold: float | None = None
+    ) -> Change:
+        """Segment into other classes from the next image on. May be called from any thread.
+
+        Args:
+            classes: each a string of comma-separated synonyms; the first is its name.
+            background: synonyms of what is none of them: such pixels are neither drawn nor counted.
+            threshold: a pixel whose best class has a smaller probability, 0..1, is background; None takes the bundle's.
+
+        Raises:
+            UsageError: no class, an empty or repeated word, too many, a word that cannot be encoded, a threshold out of
+                its range.
+        """
+        begin = time.perf_counter()
+        spec = self._vocabulary_spec
+        threshold = spec.prob_threshold if threshold is None else threshold
+        if not 0 <= threshold < 1:
+            raise UsageError(f"threshold {threshold:g}: a probability from 0 up to, not including, 1")
+        parsed = parse_classes([*classes, background] if background else list(classes), spec.max_queries)
+        text, encoded = self._words.features(parsed.words)
+        names = [c.split(",")[0].strip() for c in classes]
+        last: int | None = None
+        if background or threshold:
+            last = len(names)
+            names.append(BACKGROUND)
+        if len(names) > 255:
+            raise UsageError(f"{len(names)} classes: a class map holds 255")
+        if last is not None and BACKGROUND in names[:-1]:
+            # the class of that name takes the pixels below the threshold
+            last = names.index(BACKGROUND)
+            if background:
+                raise UsageError(f"'{BACKGROUND}' is one of the classes: give it there or as the background, not both")
+            names.pop()
+        table = ClassTable(tuple(names), distinct_colors(names, self._colors), last)
+        index = np.asarray(parsed.class_index, np.int64)
+        self._current = Vocabulary(table, text, index, last or 0, threshold)
+        return Change(encoded, time.perf_counter() - begin)
+
+    def prepare(self, image: UInt8Array) -> Prepared:
+        """Scale an image and cut it into windows.
+
+        Raises:
+            UsageError: the image is not uint8 RGB.
+        """
+        check_image(image)
+        scale = self.long_side / max(image.shape[:2])
+        height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+        scaled = to_canvas(image, Fit((height, width), (height, width)))
+        side = self._vocabulary_spec.crop
+        stride = side if self.fast else self._vocabulary_spec.stride
+        places = tuple(
+            (top, left, bottom - top, right - left)
+            for top, bottom in windows(height, side, stride)
+            for left, right in windows(width, side, stride)
+        )
+        crops = np.empty((len(places), side, side, 3), np.uint8)
+        crops[:] = self.spec.border
+        for crop, (top, left, h, w) in zip(crops, places, strict=True):
+            y, x = (side - h) // 2, (side - w) // 2
+            crop[y : y + h, x : x + w] = scaled[top : top + h, left : left + w]
+        return Prepared((height, width), places, crops)
+
+    def infer(self, prepared: Prepared) -> tuple[UInt8Array, UInt8Array, ClassTable]:
+        """Class map and confidence at the working size, uint8 [h, w] each, and the classes that they are of.
+
+        Raises:
+            RssegError: the engine failed.
+        """
+        vocabulary = self.vocabulary  # once: it may change while this runs
+        cosines = self._cosines(prepared, vocabulary)
+        return (*_decide(cosines, vocabulary, self._vocabulary_spec.logit_scale), vocabulary.table)
+
+    def finish(self, image: UInt8Array, raw: tuple[UInt8Array, UInt8Array, ClassTable]) -> Segmentation:
+        """Bring what :meth:`infer` gave back to the size of the image."""
+        import cv2
+
+        class_map, confidence, table = raw
+        if class_map.shape != image.shape[:2]:
+            class_map = enlarge(class_map, *image.shape[:2])
+            confidence = cv2.resize(confidence, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
+        return Segmentation(class_map, confidence, table)
+
+    def __call__(self, image: UInt8Array) -> Segmentation:
+        """Segment one image; see :class:`rsseg_edge.segmenter.Segmenter`."""
+        return self.finish(image, self.infer(self.prepare(image)))
+
+    def close(self) -> None:
+        """Release the engines."""
+        self._engine.close()
+        self._words.close()
+
+    def _cosines(self, prepared: Prepared, vocabulary: Vocabulary) -> npt.NDArray[np.float32]:
+        """The mean of all windows that see a pixel: float32 [Q, h, w]."""
+        side, queries = self._vocabulary_spec.crop, len(vocabulary.text)
+        total = np.zeros((queries, *prepared.size), np.float32)
+        count = np.zeros(prepared.size, np.float32)
+        batch = max(1, BATCH_VALUES // (queries * side * side))
+        for begin in range(0, len(prepared.places), batch):
+            crops = prepared.crops[begin : begin + batch]
+            found = self._engine.infer({"crops": crops, "text": vocabulary.text}, ("cosines",))["cosines"]
+            if found.shape != (len(crops), queries, side, side):
+                raise RssegError(f"the network gave {list(found.shape)} for {len(crops)} windows and {queries} words")
+            for cosines, (top, left, h, w) in zip(found, prepared.places[begin : begin + batch], strict=True):
+                y, x = (side - h) // 2, (side - w) // 2
+                total[:, top : top + h, left : left + w] += cosines[:, y : y + h, x : x + w]
+                count[top : top + h, left : left + w] += 1
+        total /= count
+        return total
+
+
+def _decide(cosines: npt.NDArray[np.float32], vocabulary: Vocabulary, scale: float) -> tuple[UInt8Array, UInt8Array]:
+    """Softmax over the words, the best word's class, its probability in 1/255: uint8 [h, w] each.
+
+    The best of a class's synonyms decides for it, so that the best class is the class of the best word.
+    """
+    best = cosines.argmax(0)
+    top = np.take_along_axis(cosines, best[None], 0)
+    probability = 1 / np.exp(scale * (cosines - top)).sum(0)
+    class_map = vocabulary.class_index[best].astype(np.uint8)
+    if vocabulary.threshold:
+        class_map[probability < vocabulary.threshold] = vocabulary.background
+    return class_map, (255 * probability).round().astype(np.uint8)

@@ -1,0 +1,80 @@
+"""Semantic segmentation: one graph, whose classes were chosen when it was trained."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rsseg_edge.bundle import InputSpec
+from rsseg_edge.engines.base import Engine
+from rsseg_edge.postprocess.enlarge import enlarge
+from rsseg_edge.preprocess.check import check_image
+from rsseg_edge.preprocess.fit import Fit, fit_size, to_canvas
+from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
+
+
+class SemanticSegmenter:
+    """A graph with its own classes. See :class:`rsseg_edge.segmenter.Segmenter`.
+
+    Args:
+        engine: runs the graph.
+        table: names and colours of its classes.
+        spec: how an image becomes its input.
+        long_side: images with a longer side are scaled down to it, in pixels.
+    """
+
+    def __init__(self, engine: Engine, table: ClassTable, spec: InputSpec, *, long_side: int) -> None:
+        self.table = table
+        self.spec = spec
+        self.long_side = long_side
+        self._engine = engine
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the indices of a class map."""
+        return self.table.names
+
+    def prepare(self, image: UInt8Array) -> UInt8Array:
+        """The graph's input for an image: uint8 [H, W, 3] to uint8 [1, h, w, 3].
+
+        Raises:
+            UsageError: the image is not uint8 RGB.
+        """
+        check_image(image)
+        return np.ascontiguousarray(to_canvas(image, self._fit(image))[None])
+
+    def infer(self, prepared: UInt8Array) -> tuple[UInt8Array, UInt8Array]:
+        """Run the graph on what :meth:`prepare` gave: class map and confidence, uint8 [h, w] each."""
+        result = self._engine.infer({"image": prepared}, ("class_map", "confidence"))
+        return result["class_map"][0], result["confidence"][0]
+
+    def finish(self, image: UInt8Array, raw: tuple[UInt8Array, UInt8Array]) -> Segmentation:
+        """Bring what :meth:`infer` gave back to the size of the image."""
+        import cv2
+
+        height, width = self._fit(image).content
+        class_map, confidence = (part[:height, :width] for part in raw)
+        if class_map.shape != image.shape[:2]:
+            class_map = enlarge(np.ascontiguousarray(class_map), *image.shape[:2])
+            confidence = cv2.resize(confidence, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
+        return Segmentation(class_map, confidence, self.table)
+
+    def __call__(self, image: UInt8Array) -> Segmentation:
+        """Segment one image.
+
+        Args:
+            image: uint8 [H, W, 3] RGB, any size.
+
+        Raises:
+            UsageError: the image is of another type or shape.
+            RssegError: the engine failed.
+        """
+        return self.finish(image, self.infer(self.prepare(image)))
+
+    def close(self) -> None:
+        """Release the engine."""
+        self._engine.close()
+
+    def _fit(self, image: UInt8Array) -> Fit:
+        spec = self.spec
+        canvas = (spec.height, spec.width) if spec.height and spec.width else None
+        return fit_size(*image.shape[:2], long_side=self.long_side, multiple=spec.multiple_of, canvas=canvas)
