@@ -11,6 +11,7 @@ from rsseg_edge.errors import UsageError
 from rsseg_edge.pipeline import Outcome, Pipeline
 from rsseg_edge.postprocess.drawing import Drawing
 from rsseg_edge.segmenter import Segmenter, load
+from rsseg_edge.segmenters.open_vocabulary import Change, OpenVocabularySegmenter
 from rsseg_edge.sinks.base import Sink
 from rsseg_edge.sinks.frame_log import FrameLog
 from rsseg_edge.sinks.images import ClassMaps, OverlayImages
@@ -44,6 +45,21 @@ class Threads:
 
 
 @dataclass(frozen=True)
+class Vocabulary:
+    """The classes that an open-vocabulary model segments into.
+
+    Attributes:
+        classes: each a string of comma-separated synonyms.
+        background: synonyms of what is none of them.
+        threshold: least probability of a class, 0..1; None takes the bundle's.
+    """
+
+    classes: Sequence[str]
+    background: str | None = None
+    threshold: float | None = None
+
+
+@dataclass(frozen=True)
 class Request:
     """What is to be done.
 
@@ -57,6 +73,8 @@ class Request:
         class_maps: whether class maps are written.
         long_side: the longest side that the network sees, in pixels; None takes the bundle's own, for video or images.
         threads: of one inference; None takes all cores but one.
+        vocabulary: of an open-vocabulary model; None takes the bundle's own.
+        fast: windows of an open-vocabulary model lie side by side and do not overlap.
     """
 
     where: str
@@ -68,6 +86,8 @@ class Request:
     class_maps: bool = False
     long_side: int | None = None
     threads: int | None = None
+    vocabulary: Vocabulary | None = None
+    fast: bool = False
 
 
 class Job:
@@ -77,6 +97,9 @@ class Job:
         request: what is to be done.
         report: told about what is left out on the way.
 
+    Attributes:
+        change: what it took to set the vocabulary; None where none was asked for.
+
     Raises:
         UsageError: the request cannot be met.
         RssegError: the input or the bundle is damaged.
@@ -85,6 +108,7 @@ class Job:
     def __init__(self, request: Request, report: Report) -> None:
         self.threads = threads = Threads.share(available_cores(), request.threads)
         self.segmenter: Segmenter = load(request.model, long_side=request.long_side, threads=threads.inference)
+        self.change = _set_vocabulary(self.segmenter, request)
         for name in request.classes_only or ():
             self.segmenter.table.index(name)
         self._only = request.classes_only
@@ -118,6 +142,22 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _set_vocabulary(segmenter: Segmenter, request: Request) -> Change | None:
+    vocabulary = request.vocabulary
+    if not isinstance(segmenter, OpenVocabularySegmenter):
+        if vocabulary is not None or request.fast:
+            raise UsageError(
+                f"model {request.model} has classes of its own ({', '.join(segmenter.classes)}): "
+                f"--classes, --background, --threshold and --fast are for open-vocabulary models such as segearth-ov"
+            )
+        return None
+    segmenter.fast = request.fast
+    if vocabulary is None:
+        segmenter.table  # noqa: B018 (raises where there are no classes)
+        return None
+    return segmenter.set_classes(vocabulary.classes, background=vocabulary.background, threshold=vocabulary.threshold)
 
 
 def _sinks(source: Source, request: Request, threads: int, report: Report) -> list[Sink]:

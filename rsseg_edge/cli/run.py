@@ -19,6 +19,15 @@ def run(
     where: Annotated[str, typer.Argument(metavar="INPUT", help="Video, image, folder of images, or a quoted glob.")],
     model: Annotated[str, typer.Option(help="Shipped bundle by name, or any bundle's folder.")] = "segclip-tiny",
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")] = Path("out"),
+    classes: Annotated[
+        str | None,
+        typer.Option(metavar="'A,B; C'", help="Open vocabulary: classes by ';', their synonyms by ','."),
+    ] = None,
+    background: Annotated[str | None, typer.Option(metavar="A,B", help="Open vocabulary: what is no class.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Open vocabulary: least probability of a class.")
+    ] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="Open vocabulary: windows that do not overlap.")] = False,
     classes_only: Annotated[str | None, typer.Option(metavar="A,B", help="Draw and count these classes alone.")] = None,
     alpha: Annotated[float, typer.Option(min=0, max=1, help="Weight of the classes' colours.")] = 0.45,
     class_maps: Annotated[bool, typer.Option("--class-maps", help="Also write class maps, as PNG.")] = False,
@@ -44,7 +53,8 @@ def run(
     """
     from rsseg_edge.cli.progress import FrameProgress
     from rsseg_edge.cli.summary import print_table, summary_json
-    from rsseg_edge.job import Job, Request
+    from rsseg_edge.errors import UsageError
+    from rsseg_edge.job import Job, Request, Vocabulary
     from rsseg_edge.sources.base import Selection
 
     problems: list[str] = []
@@ -54,8 +64,17 @@ def run(
         say(f"warning: {line}")
 
     names = None if classes_only is None else [name.strip() for name in classes_only.split(",")]
+    if classes is None and (background is not None or threshold is not None):
+        raise UsageError("--background and --threshold go with --classes 'A,B; C'")
+    vocabulary = None
+    if classes is not None:
+        named = [name.strip() for name in classes.split(";") if name.strip()]
+        vocabulary = Vocabulary(named, background, threshold)
     selection = Selection(start, end, stride, max_frames)
-    job = Job(Request(where, model, out, selection, names, alpha, class_maps, long_side, threads), report)
+    request = Request(where, model, out, selection, names, alpha, class_maps, long_side, threads, vocabulary, fast)
+    job = Job(request, report)
+    if job.change is not None and job.change.encoded:
+        say(f"{job.change.encoded} new words encoded in {job.change.seconds:.1f} s; they are kept for the next run")
 
     def stop(signum: int, _: object) -> None:
         signal.signal(signum, signal.default_int_handler)  # the second one does not wait

@@ -22,6 +22,10 @@ def train(
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.  [default: the model's recipe]")] = None,
     batch: Annotated[int | None, typer.Option(help="Crops a step over all processes.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    values: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any value of the recipe, for instance crop.size=512."),
+    ] = None,
     also: Annotated[
         list[str] | None,
         typer.Option(metavar="DATA:SHARE[:DIR]", help="More data, by the share of crops, for instance scenes:0.2."),
@@ -50,6 +54,7 @@ def train(
     Under torchrun the batch is shared by the processes.
     """
     try:
+        from rsseg_edge.training.recipe import parse_values
         from rsseg_edge.training.session import Settings
         from rsseg_edge.training.start import start_training
         from rsseg_edge.training.task import Start
@@ -62,7 +67,7 @@ def train(
         "lr": lr,
         "validate_every": validate_every,
         "checkpoint_every": checkpoint_every,
-    }
+    } | parse_values(values or ())
     folder = output or Path("runs") / f"{model}-{Path(data).stem}"
     settings = Settings(folder, overrides, seed, precision, accelerator, threads, resume=not restart)
     start = Start(backbone_weights, text_encoder, text_weights, begin_from)

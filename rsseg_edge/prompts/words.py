@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -115,8 +116,9 @@ class WordFeatures:
             path.parent.mkdir(parents=True, exist_ok=True)
             features.astype("<f4").tofile(partial)
             os.replace(partial, path)
-        except OSError:
-            partial.unlink(missing_ok=True)  # without a cache it is slower, not wrong
+        except OSError:  # without a cache it is slower, not wrong
+            with suppress(OSError):
+                partial.unlink()
 
 
 def _bank(bundle: Bundle, dim: int) -> dict[str, Features]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from rsseg_edge.errors import UsageError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,6 +33,7 @@ class CropConfig(_Strict):
         tilt: greatest rotation beside the quarter turns, in degrees.
         blur: probability of a slight Gaussian blur.
         shadow: probability of a cast shadow over part of the crop: what is dark is not therefore water.
+        mix: probability that a rectangle of the crop is another crop's, with its labels (Yun et al., CutMix, 2019).
     """
 
     size: int = Field(default=320, ge=32, multiple_of=32)
@@ -40,6 +44,7 @@ class CropConfig(_Strict):
     tilt: float = Field(default=20.0, ge=0, le=45)
     blur: float = Field(default=0.1, ge=0, le=1)
     shadow: float = Field(default=0.0, ge=0, le=1)
+    mix: float = Field(default=0.0, ge=0, le=1)
 
 
 class Recipe(_Strict):
@@ -71,8 +76,24 @@ class Recipe(_Strict):
     crop: CropConfig = CropConfig()
 
 
+def parse_values(texts: Sequence[str]) -> dict[str, Any]:
+    """Overrides of a recipe from ``NAME=VALUE``, as TOML has them; ``crop.NAME`` for the crops'.
+
+    Raises:
+        UsageError: one of them is no such pair.
+    """
+    try:
+        values: dict[str, Any] = tomllib.loads("\n".join(texts))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"--set {' --set '.join(texts)}: {error}; it takes NAME=VALUE, for instance lr=1e-4") from None
+    return values
+
+
 def load_recipe(model: str, **overrides: Any) -> Recipe:
-    """The recipe of a model; overrides that are None are left out."""
+    """The recipe of a model; overrides that are None are left out, those within ``crop`` leave its other values."""
     recipes = tomllib.loads((Path(__file__).parent / "recipes.toml").read_text(encoding="utf-8"))
     given = {key: value for key, value in overrides.items() if value is not None}
+    crop = given.get("crop")
+    if isinstance(crop, dict):
+        given["crop"] = recipes[model].get("crop", {}) | crop
     return Recipe.model_validate(recipes[model] | given)

@@ -283,3 +283,10 @@ def test_interrupt_publishes_the_frames_that_are_done(
     assert 0 < done < 150
     assert len(log(tmp_path / "out")) == done
     assert not list((tmp_path / "out").glob("*.part"))
+
+
+def test_a_model_with_classes_of_its_own_takes_no_others(run: Callable[..., Ran], clip: Path) -> None:
+    ran = run(clip, "--classes", "roof; road")
+    assert ran.code == 2
+    assert "has classes of its own (dark, middle, bright): --classes" in ran.err
+    assert run(clip, "--threshold", "0.5").code == 2

@@ -172,3 +172,17 @@ def test_batches_may_begin_anywhere():
     resumed, whole = list(crops.batches(2, 3, 5)), list(crops.batches(2, 0, 5))
     assert all(torch.equal(a[0], b[0]) for a, b in zip(resumed, whole[3:], strict=True))
     assert list(crops.batches(2, 5, 5)) == []
+
+
+def test_a_mixed_crop_is_of_two_images_with_their_own_labels():
+    plain = Samples(
+        Sample(np.full((220, 230, 3), PALETTE[k], np.uint8), np.full((220, 230), k, np.uint8), str(k)) for k in (0, 1)
+    )
+    crops = source(sets=[(plain, 1.0)], mix=1.0, native=1.0, **PLAIN)
+    mixed = [(image, labels) for image, labels in map(crops.crop, range(40)) if len(np.unique(labels)) == 2]
+    assert 10 < len(mixed) < 30, "in half of them both parts are of one image"
+    for image, labels in mixed:
+        np.testing.assert_array_equal(image, PALETTE[labels])
+        share = (labels == 1).mean()
+        assert 0.15 < min(share, 1 - share) <= 0.5
+    assert all(len(np.unique(source(sets=[(plain, 1.0)], native=1.0, **PLAIN).crop(n)[1])) == 1 for n in range(20))

