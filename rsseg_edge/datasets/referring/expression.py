@@ -37,12 +37,12 @@ class Expression:
     Attributes:
         sentence: lower case, without a full stop.
         mask: bool [H, W], what it refers to.
-        kind: category, size, position, relation or number.
+        kind: category, size, position, relation or number; given, where the sentence came with the data.
     """
 
     sentence: str
     mask: BoolArray
-    kind: Kind
+    kind: Kind | Literal["given"]
 
 
 def draw_expressions(

@@ -56,7 +56,8 @@ class TextEncoder(nn.Module):
 class WordEmbedding(nn.Module):
     """Token ids int64 [B, L] to [B, L, C]: meanings of the words, which stay as they are, and a linear map of them.
 
-    ``meaning`` [vocabulary, dim] is zero until :func:`rsseg_edge.models.cris.words.word_meanings` or a checkpoint fills it.
+    ``meaning`` [vocabulary, dim] is zero until :func:`rsseg_edge.models.cris.words.load_meanings` or a checkpoint
+    fills it.
     """
 
     meaning: Tensor
