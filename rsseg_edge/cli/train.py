@@ -15,7 +15,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="segclip, segclip-tiny, or fpn-baseline to compare with.")],
+    model: Annotated[
+        str, typer.Argument(help="segclip, segclip-tiny, cris, cris-tiny, or fpn-baseline to compare with.")
+    ],
     data: Annotated[str, typer.Option(help="Data set of the table, or a TOML file that describes a folder.")],
     root: Annotated[Path | None, typer.Option(help="Folder that the data set was unpacked in.")] = None,
     output: Annotated[Path | None, typer.Option("-o", help="Folder of the run.  [default: runs/MODEL-DATA]")] = None,
@@ -55,6 +57,8 @@ def train(
     """
     try:
         from rsseg_edge.training.recipe import parse_values
+        from rsseg_edge.training.referring.start import start_referring
+        from rsseg_edge.training.referring.task import is_referring
         from rsseg_edge.training.session import Settings
         from rsseg_edge.training.start import start_training
         from rsseg_edge.training.task import Start
@@ -71,7 +75,10 @@ def train(
     folder = output or Path("runs") / f"{model}-{Path(data).stem}"
     settings = Settings(folder, overrides, seed, precision, accelerator, threads, resume=not restart)
     start = Start(backbone_weights, text_encoder, text_weights, begin_from)
-    start_training(model, data, root, settings, start=start, also=also or ())
+    if is_referring(model):
+        start_referring(model, data, root, settings, start=start, also=also or ())
+    else:
+        start_training(model, data, root, settings, start=start, also=also or ())
 
 
 def main() -> None:

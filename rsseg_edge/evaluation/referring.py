@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,20 @@ from rsseg_edge.errors import RssegError
 from rsseg_edge.types import UInt8Array
 
 if TYPE_CHECKING:
-    from rsseg_edge.datasets.referring import ReferringDataset, ReferringSample
+    from rsseg_edge.datasets.referring import ReferringSample
 
 BoolArray = npt.NDArray[np.bool_]
 Refer = Callable[[UInt8Array, list[str]], Sequence[BoolArray]]
 """From an image, uint8 [H, W, 3] RGB, and sentences to one mask a sentence, bool [H, W]."""
+
+
+class Samples(Protocol):
+    """Images with sentences, by their number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> ReferringSample: ...
+
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -98,7 +107,7 @@ class ReferringCounts:
 
 def evaluate_referring(
     refer: Refer,
-    samples: ReferringDataset | Sequence[ReferringSample],
+    samples: Samples,
     progress: Callable[[int, int], None] | None = None,
     *,
     shuffled: bool = False,
