@@ -21,6 +21,7 @@ from rsseg_edge.models.cris.neck import coordinates, upsample
 from rsseg_edge.models.cris.network import CRIS
 from rsseg_edge.models.cris.projector import similarity
 from rsseg_edge.models.cris.text_encoder import PADDING
+from rsseg_edge.models.segearth_ov.vit import transformer_block
 
 TEXT_OUTPUTS = ("gate", "keys", "values", "scores", "kernel", "offset")
 VISION_OUTPUTS = ("level3", "level4", "level5")
@@ -34,11 +35,14 @@ _MASKED = -1e4
 class DeployedText(nn.Module):
     """Sentences to all that the image does not change.
 
-    ``forward(tokens)`` takes int64 [B, L] and gives ``gate`` [B, C5] for the deepest level; for the cross-attention of
+    ``forward(tokens)`` takes int64 [B, L], L the network's ``word_length``, and gives ``gate`` [B, C5] for the deepest level; for the cross-attention of
     D decoder layers with H heads ``keys`` and ``values`` [B, D, H L, C], which pixels meet without projections of their
     own, and ``scores`` [B, D, H L], which are added; ``kernel`` [B, 9, C/2] and ``offset`` [B, 10]: what the projector
     multiplies pixels by, and adds to the nine products and to their sum.
     """
+
+    position: Tensor
+    causal: Tensor
 
     def __init__(self, network: CRIS) -> None:
         super().__init__()
@@ -46,16 +50,28 @@ class DeployedText(nn.Module):
         self.encoder, self.gate = network.text, network.fusion.neck.state
         self.layers = nn.ModuleList(layer.cross_attention for layer in network.fusion.decoder.layers)
         self.projector = network.fusion.projector
-        position = sine_position(network.config.word_length, network.config.neck.channels[1], torch.zeros(0))
-        self.register_buffer("position", position)
+        length = network.config.word_length
+        position = sine_position(length, network.config.neck.channels[1], torch.zeros(0))
+        self.register_buffer("position", position, persistent=False)
+        self.register_buffer("causal", _MASKED * torch.ones(length, length).triu(1), persistent=False)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, ...]:
-        words, state = self.encoder(tokens)
+        words, state = self._encode(tokens)
         mask = (tokens == PADDING).to(words.dtype) * _MASKED
         read = [self._read(layer, words, mask) for layer in self.layers]
         keys, values, scores = (torch.stack(parts, 1) for parts in zip(*read, strict=True))
         kernel, offset = self.projector.weights(state)
         return self.gate(state), keys, values, scores, kernel, offset
+
+    def _encode(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        # What TextEncoder.forward does, its attention as matrix products: a third of the nodes.
+        net, length = self.encoder.net, tokens.shape[1]
+        x = net.token_embedding(tokens) + net.positional_embedding[:length]
+        for block in net.transformer.resblocks:
+            x = transformer_block(block, x, mask=self.causal)
+        x = net.ln_final(x)
+        end = tokens.argmax(1)[:, None, None].expand(-1, 1, x.shape[2])
+        return x, x.gather(1, end)[:, 0] @ net.text_projection
 
     def _read(self, layer: nn.MultiheadAttention, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         # softmax((x Wq + bq)(k Wk + bk)') (v Wv + bv) Wo: Wq and the keys are one matrix, and the values and Wo.
@@ -100,8 +116,8 @@ class DeployedVision(nn.Module):
 class DeployedFusion(nn.Module):
     """What is left for a pair of image and sentence.
 
-    ``forward(*vision, *text)`` takes the outputs of :class:`DeployedVision` and of :class:`DeployedText` for B sentences
-    and gives ``mask_logits`` [B, S/4, S/4].
+    ``forward(*vision, *text)`` takes the outputs of :class:`DeployedVision` and, for B sentences, of
+    :class:`DeployedText`, and gives ``mask_logits`` [B, S/4, S/4].
 
     Args:
         network: in evaluation mode.

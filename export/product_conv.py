@@ -105,10 +105,10 @@ class TiledConv(nn.Module):
         # [6, 6, D, C]: a constant, which a runtime computes once when it loads the graph
         weight = (self.g @ self.weight @ self.g.T).permute(2, 3, 0, 1).reshape(-1, channels_in, 1, 1)
         tiles = self.into @ (x @ self.into.T)  # [B, C, 6n, 6n]
-        tiles = tiles.reshape(-1, channels_in, p, n, p, n).permute(0, 2, 4, 1, 3, 5).reshape(-1, p * p * channels_in, n, n)
-        tiles = F.conv2d(tiles, weight, groups=p * p)
-        tiles = tiles.reshape(-1, p, p, channels_out, n, n).permute(0, 3, 1, 4, 2, 5).reshape(-1, channels_out, p * n, p * n)
-        y = self.out @ (tiles @ self.out.T)
+        tiles = tiles.reshape(-1, channels_in, p, n, p, n).permute(0, 2, 4, 1, 3, 5)
+        tiles = F.conv2d(tiles.reshape(-1, p * p * channels_in, n, n), weight, groups=p * p)
+        tiles = tiles.reshape(-1, p, p, channels_out, n, n).permute(0, 3, 1, 4, 2, 5)
+        y = self.out @ (tiles.reshape(-1, channels_out, p * n, p * n) @ self.out.T)
         return y if self.bias is None else y + self.bias
 
 
