@@ -107,9 +107,11 @@ class DeployedVision(nn.Module):
             block[0], block[1] = _conv3(fold(block), side, tiled), nn.Identity()
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        network = self.network
-        levels = network.vision(network.normalize(image.permute(0, 3, 1, 2).float()))
-        p3, p4, p5 = network.fusion.neck.project(*levels)
+        return self.look(self.network.normalize(image.permute(0, 3, 1, 2).float()))
+
+    def look(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same from normalised pixels, [1, 3, S, S]."""
+        p3, p4, p5 = self.network.fusion.neck.project(*self.network.vision(pixels))
         return self.merge3(p3), self.merge4(p4), p5
 
 
