@@ -35,10 +35,10 @@ _MASKED = -1e4
 class DeployedText(nn.Module):
     """Sentences to all that the image does not change.
 
-    ``forward(tokens)`` takes int64 [B, L], L the network's ``word_length``, and gives ``gate`` [B, C5] for the deepest level; for the cross-attention of
-    D decoder layers with H heads ``keys`` and ``values`` [B, D, H L, C], which pixels meet without projections of their
-    own, and ``scores`` [B, D, H L], which are added; ``kernel`` [B, 9, C/2] and ``offset`` [B, 10]: what the projector
-    multiplies pixels by, and adds to the nine products and to their sum.
+    ``forward(tokens)`` takes int64 [B, L], L the network's ``word_length``, and gives ``gate`` [B, C5] for the deepest
+    level; for the cross-attention of D decoder layers with H heads ``keys`` and ``values`` [B, D, H L, C], which pixels
+    meet without projections of their own, and ``scores`` [B, D, H L], which are added; ``kernel`` [B, 9, C/2] and
+    ``offset`` [B, 10]: what the projector multiplies pixels by, and adds to the nine products and to their sum.
     """
 
     position: Tensor

@@ -243,7 +243,7 @@ def test_no_sentence_yet(segmenter) -> None:
 
 
 def test_accents_and_quotes_are_no_obstacle(segmenter) -> None:
-    assert segmenter.refer(["café’s roof"]) == ()
+    assert segmenter.refer(["caf\u00e9\u2019s roof"]) == ()
 
 
 def test_a_long_side_makes_no_sense(bundle: Path) -> None:
@@ -330,3 +330,19 @@ def test_run_says_what_is_wrong_in_one_line(run, picture: Path, arguments: tuple
     assert code == 2
     (line,) = errors.strip().splitlines()
     assert message in line
+
+
+def test_it_runs_where_the_lab_is_not_installed(bundle: Path, picture: Path, tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'timm', 'open_clip', 'transformers', 'onnx', 'onnxscript', 'scipy', 'safetensors'):\n"
+        "    sys.modules[name] = None\n"
+        "from rsseg_edge.cli.run import main; main()"
+    )
+    command = [sys.executable, "-I", "-c", code, str(picture), "--model", str(bundle), "--refer", "red"]
+    done = subprocess.run([*command, "-o", str(tmp_path / "out")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "a.overlay.png").exists()
