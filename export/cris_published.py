@@ -52,6 +52,6 @@ class PublishedCRIS(nn.Module):
         x = projector.pixel(projector.upsample(x))
         batch, channels, height, width = x.shape
         written = projector.state(state)
-        kernel, bias = written[:, :-1].view(batch, channels, 3, 3), written[:, -1]
-        grouped = F.conv2d(x.view(1, batch * channels, height, width), kernel, bias, padding=1, groups=batch)
+        kernel, bias = written[:, :-1].reshape(batch, channels, 3, 3), written[:, -1]
+        grouped = F.conv2d(x.reshape(1, batch * channels, height, width), kernel, bias, padding=1, groups=batch)
         return torch.transpose(grouped, 0, 1)

@@ -38,7 +38,8 @@ class Projector(nn.Module):
         """
         written = self.state(state)
         kernel = written[:, :-1].unflatten(1, (-1, _KERNEL**2)).transpose(1, 2)
-        offset = torch.cat((kernel @ self.pixel.bias, written[:, -1:]), 1)
+        # A column, not a vector: ONNX Runtime 1.31 fuses transpose() into a product with a vector and gets it wrong.
+        offset = torch.cat(((kernel @ self.pixel.bias[:, None])[..., 0], written[:, -1:]), 1)
         return kernel @ self.pixel.weight.flatten(1), offset
 
 
