@@ -20,7 +20,7 @@ from rsseg_edge.export.precision import halve
 from rsseg_edge.export.request import Say
 from rsseg_edge.models.segearth_ov.text import TextEncoder
 from rsseg_edge.models.segearth_ov.vit import transformer_block
-from rsseg_edge.prompts.tokenizer import Tokenizer
+from rsseg_edge.prompts.tokenizer import Tokenizer, without_padding
 
 TEXT, TOKENIZER = "text.onnx", "tokenizer.json"
 MAX_PROMPTS = 4096
@@ -44,7 +44,11 @@ class DeployedText(nn.Module):
     def __init__(self, clip: Any) -> None:
         super().__init__()
         causal = getattr(clip, "attn_mask", None) is not None
-        if not causal or getattr(clip, "text_pool_type", "") != "argmax" or not isinstance(clip.text_projection, Tensor):
+        if (
+            not causal
+            or getattr(clip, "text_pool_type", "") != "argmax"
+            or not isinstance(clip.text_projection, Tensor)
+        ):
             raise UsageError(
                 f"the text tower of {type(clip).__name__} is not CLIP's own and cannot be exported; take for instance "
                 f"ViT-B-16"
@@ -63,11 +67,11 @@ class DeployedText(nn.Module):
         return F.normalize(self.clip.ln_final(pooled) @ self.clip.text_projection, dim=-1)
 
 
-def clip_text_part(encoder: TextEncoder, precision: str, say: Say) -> TextPart:
-    """``text.onnx`` and ``tokenizer.json`` of a CLIP.
+def clip_text_part(encoder: TextEncoder, words: Sequence[str], precision: str, say: Say) -> TextPart:
+    """``text.onnx`` and ``tokenizer.json`` of a CLIP, and the features of some words.
 
     Raises:
-        UsageError: the text tower or the tokenizer is not CLIP's own.
+        UsageError: the text tower or the tokenizer is not CLIP's own, or a word is too long for it.
         RssegError: the exported tokenizer gives other ids.
     """
     import open_clip
@@ -81,34 +85,27 @@ def clip_text_part(encoder: TextEncoder, precision: str, say: Say) -> TextPart:
     templates = tuple(template("{}") for template in open_clip.OPENAI_IMAGENET_TEMPLATES)
     serialised = clip_tokenizer(encoder.tokenizer, length)
     tokenizer = Tokenizer(serialised, length)
-    probes = [*PROBES, *(template.format("road") for template in templates)]
-    expected = encoder.tokenize([probe for probe in probes if len(tokenizer.ids(probe)) <= length])
-    found = tokenizer.encode([probe for probe in probes if len(tokenizer.ids(probe)) <= length])
-    if not np.array_equal(found, expected.numpy()):
+    prompts = [template.format(word) for word in words for template in templates]
+    expected = encoder.tokenize([*PROBES, *prompts]).numpy()
+    tokens = tokenizer.encode([*PROBES, *prompts])
+    if not np.array_equal(tokens, expected):
         raise RssegError("the exported tokenizer gives other ids than open_clip's; the export is refused")
 
     say("tracing the text tower")
     graph = to_onnx(encoder.clip)
     keep: list[str] = []
     if precision == "fp16":
-        graph, keep = halve(graph, [{"tokens": found}], say)
+        parts = np.array_split(tokens, -(-len(tokens) // 80))
+        graph, keep = halve(graph, ({"tokens": without_padding(part)} for part in parts), say)
     onnx.checker.check_model(graph)
     data = graph.SerializeToString()
     engine = OnnxRuntimeEngine(data, name="exported text tower")
 
-    def trained(words: Sequence[str]) -> Floats:
-        with torch.inference_mode():
-            features: Floats = encoder.encode(words).as_subclass(Tensor).numpy()
-        return features
-
-    def deployed(words: Sequence[str]) -> Floats:
-        rows = []
-        for word in words:
-            tokens = tokenizer.encode([template.format(word) for template in templates])
-            mean = engine.infer({"tokens": tokens[:, : 1 + tokens.argmax(1).max()]}, ("features",))["features"].mean(0)
-            rows.append(mean / np.linalg.norm(mean))
-        return np.stack(rows).astype(np.float32)
-
+    with torch.inference_mode():
+        trained: Floats = encoder.encode(words).as_subclass(Tensor).numpy()
+    rows = tokens[len(PROBES) :].reshape(len(words), len(templates), length)
+    means = [engine.infer({"tokens": without_padding(row)}, ("features",))["features"].mean(0) for row in rows]
+    deployed = np.stack([mean / np.linalg.norm(mean) for mean in means]).astype(np.float32)
     return TextPart({TEXT: data, TOKENIZER: serialised}, TEXT, length, templates, trained, deployed, tuple(keep))
 
 

@@ -70,6 +70,7 @@ def tidy(model: onnx.ModelProto) -> onnx.ModelProto:
     del model.graph.metadata_props[:]
     model.doc_string = model.graph.doc_string = ""
     _order_gelu(model.graph)
+    _drop_empty_pads(model.graph)
     used = {name for node in model.graph.node for name in node.input}
     kept = [tensor for tensor in model.graph.initializer if tensor.name in used]  # folding leaves what it folded
     del model.graph.initializer[:]
@@ -100,3 +101,16 @@ def _order_gelu(graph: onnx.GraphProto) -> None:
         if half is None or root is None or inner.input[half] in makers:  # the factor is a constant
             continue
         inner.input[half], outer.input[root] = outer.input[root], inner.input[half]
+
+
+def _drop_empty_pads(graph: onnx.GraphProto) -> None:
+    """Padding by nothing, which ONNX Runtime copies."""
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    same: dict[str, str] = {}
+    for node in list(graph.node):
+        for i, name in enumerate(node.input):
+            node.input[i] = same.get(name, name)
+        pads = constants.get(node.input[1]) if node.op_type == "Pad" else None
+        if pads is not None and not onnx.numpy_helper.to_array(pads).any():
+            same[node.output[0]] = node.input[0]
+            graph.node.remove(node)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,10 +15,9 @@ from torch import Tensor, nn
 
 from rsseg_edge.bundle import ClassSpec, InputSpec, Manifest, Precision, Training, VocabularySpec
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
-from rsseg_edge.errors import UsageError
 from rsseg_edge.export.graph import trace
 from rsseg_edge.export.images import gate_images
-from rsseg_edge.export.parity import Gate, Images, Result
+from rsseg_edge.export.parity import Gate, Result
 from rsseg_edge.export.precision import halve
 from rsseg_edge.export.request import Draft, Request, Say
 from rsseg_edge.models.segearth_ov.config import InferenceConfig
@@ -61,17 +60,17 @@ class TextPart:
         encoder: see :class:`VocabularySpec`, as for the attributes after it.
         context_length: see there.
         templates: see there.
-        trained: features of words by the network itself: float32 [Q, C], rows of length 1.
+        trained: features of the words of the model's classes by the network itself: float32 [Q, C], rows of length 1.
         deployed: the same by ``files``.
-        precision: of ``files``.
+        kept_fp32: nodes of the text graph that fp16 would overflow.
     """
 
     files: Mapping[str, bytes]
     encoder: str
     context_length: int
     templates: tuple[str, ...]
-    trained: Callable[[Sequence[str]], Floats]
-    deployed: Callable[[Sequence[str]], Floats]
+    trained: Floats
+    deployed: Floats
     kept_fp32: tuple[str, ...] = ()
 
 
@@ -117,40 +116,31 @@ class DeployedWindows(nn.Module):
         return self.network.crop_logits(image.permute(0, 3, 1, 2), text)
 
 
-def to_onnx(network: Network, *, static: tuple[int, int] | None = None) -> onnx.ModelProto:
-    """The graph of :class:`DeployedWindows` for windows of the network's ``slide_crop``.
+def to_onnx(network: Network) -> onnx.ModelProto:
+    """The graph of :class:`DeployedWindows` for any number of windows of the network's ``slide_crop`` and of words.
 
     Args:
         network: in evaluation mode.
-        static: numbers of windows and of words that the graph is fixed to, for a runtime that wants it so; None leaves
-            both free, up to 64 and 256.
     """
-    windows, words = static or (2, 3)
     side = network.inference.slide_crop
-    dynamic = None
-    if static is None:
-        free = (torch.export.Dim(name, min=1, max=most) for name, most in (("B", MAX_WINDOWS), ("Q", MAX_QUERIES)))
-        dynamic = {name: {0: dim} for name, dim in zip(("crops", "text"), free, strict=True)}
-    crops = torch.zeros(windows, side, side, 3, dtype=torch.uint8)
-    text = torch.zeros(words, network.vit.channels)
-    return trace(DeployedWindows(network), (crops, text), ["crops", "text"], ["cosines"], dynamic)
+    windows = torch.export.Dim("B", min=1, max=MAX_WINDOWS)
+    words = torch.export.Dim("Q", min=1, max=MAX_QUERIES)
+    example = (torch.zeros(2, side, side, 3, dtype=torch.uint8), torch.zeros(3, network.vit.channels))
+    dynamic = {"crops": {0: windows}, "text": {0: words}}
+    return trace(DeployedWindows(network), example, ["crops", "text"], ["cosines"], dynamic)
 
 
 def export_open_vocabulary(network: Network, text: TextPart, identity: Identity, request: Request, say: Say) -> Draft:
     """The bundle's files and manifest, through the parity gate.
 
     Raises:
-        UsageError: classes that cannot be encoded, or too many.
         RssegError: the parity gate refuses, or no image can be read.
     """
     inference = network.inference
     vocabulary = parse_classes(identity.classes)
     names = [name.split(",")[0].strip() for name in identity.classes]
-    if len(names) > 255:
-        raise UsageError(f"{len(names)} classes: a class map holds 255")
     say(f"{len(vocabulary.words)} words in {len(names)} classes, {len(text.templates)} templates each")
-    trained, deployed = text.trained(vocabulary.words), text.deployed(vocabulary.words)
-    say(f"text features: the bundle's are the network's to {np.abs(trained - deployed).max():.2g}")
+    say(f"text features: the bundle's are the network's to {np.abs(text.trained - text.deployed).max():.2g}")
     index = np.asarray(vocabulary.class_index)
 
     say(f"tracing {identity.model}: windows of {inference.slide_crop} pixels")
@@ -160,12 +150,12 @@ def export_open_vocabulary(network: Network, text: TextPart, identity: Identity,
     scale = inference.logit_scale
 
     def read(engine: OnnxRuntimeEngine, crops: npt.NDArray[np.uint8]) -> Result:
-        found = engine.infer({"crops": crops, "text": deployed}, ("cosines",))["cosines"]
+        found = engine.infer({"crops": crops, "text": text.deployed}, ("cosines",))["cosines"]
         return _decide(found.astype(np.float32), index, scale)
 
     def run(crops: npt.NDArray[np.uint8]) -> Result:
         with torch.inference_mode():
-            cosines = module(torch.from_numpy(crops), torch.from_numpy(trained))
+            cosines = module(torch.from_numpy(crops), torch.from_numpy(text.trained))
         return _decide(cosines.numpy(), index, scale)
 
     module = DeployedWindows(network)
@@ -174,7 +164,7 @@ def export_open_vocabulary(network: Network, text: TextPart, identity: Identity,
     precision = Precision(name="fp32")
     if request.precision == "fp16":
         fp32 = gate.run(graph)
-        graph, keep = halve(graph, ({"crops": crops, "text": deployed} for crops in images.arrays), say)
+        graph, keep = halve(graph, ({"crops": crops, "text": text.deployed} for crops in images.arrays), say)
         parity = gate.check(fp32, graph, "fp16", f"the fp32 graph, ONNX Runtime {_version('onnxruntime')}")
         precision = Precision(name="fp16", kept_fp32=(*keep, *text.kept_fp32), measured_on=images.description)
     onnx.checker.check_model(graph)

@@ -22,7 +22,7 @@ from rsseg_edge.export.parity import Gate, Result, Run
 from rsseg_edge.export.precision import halve
 from rsseg_edge.export.request import Draft, Request, Say, training_of
 from rsseg_edge.models.decide import decide
-from rsseg_edge.models.segclip.network import SegCLIP, class_shares, upsample
+from rsseg_edge.models.segclip.network import SegCLIP, upsample
 from rsseg_edge.preprocess.fit import fit_size, to_canvas
 from rsseg_edge.types import UInt8Array
 
@@ -70,7 +70,7 @@ class DeployedSegCLIP(nn.Module):
         _fix_same_padding(self.network.backbone)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        shares = class_shares(self.network(image.permute(0, 3, 1, 2).float()).predictions[-1])
+        shares = self.network.shares(image.permute(0, 3, 1, 2).float())
         classes, confidence = decide(upsample(shares, (image.shape[1], image.shape[2])))
         return classes, confidence, shares.clamp(min=1e-6).log()
 

@@ -25,6 +25,14 @@ def evaluate(
     long_side: Annotated[
         int | None, typer.Option(min=32, help="Scale larger images down to this, in pixels. [default: the model's]")
     ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="'A,B; C'",
+            help="Open vocabulary: classes by ';', their synonyms by ','; in the order of the data's unless --map says "
+            "otherwise. [default: the data's names]",
+        ),
+    ] = None,
     pairs: Annotated[
         list[str] | None,
         typer.Option(
@@ -46,7 +54,9 @@ def evaluate(
     Exit code: 0 done, 1 something could not be read or written, 2 the request cannot be met, 130 interrupted.
     """
     from rsseg_edge.datasets.reader import open_dataset
+    from rsseg_edge.errors import UsageError
     from rsseg_edge.evaluation.report import check_picture
+    from rsseg_edge.prompts.vocabulary import split_classes
 
     if png is not None:
         check_picture(png)
@@ -55,10 +65,17 @@ def evaluate(
     from rsseg_edge.evaluation.evaluate import evaluate as measure
     from rsseg_edge.evaluation.match import match_classes
     from rsseg_edge.evaluation.report import draw_png, to_json, to_table
-    from rsseg_edge.evaluation.subject import open_subject
+    from rsseg_edge.evaluation.subject import TakesClasses, open_subject
 
     segmenter = open_subject(what, long_side)
     try:
+        if isinstance(segmenter, TakesClasses):
+            segmenter.set_classes(split_classes(classes) if classes else dataset.classes.names)
+            if classes and not pairs and len(segmenter.classes) == len(dataset.classes):
+                both = zip(dataset.classes.names, segmenter.classes, strict=True)
+                pairs = [f"{ours}={theirs}" for ours, theirs in both]
+        elif classes:
+            raise UsageError(f"{what} has classes of its own: --classes is for a model of an open vocabulary")
         match = match_classes(dataset.classes, segmenter.classes, pairs or ())
         with _Bar() as bar:
             matrix = measure(

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from rsseg_edge.errors import UsageError
 from rsseg_edge.segmenter import Segmenter, load
+
+
+@runtime_checkable
+class TakesClasses(Protocol):
+    """A segmenter of an open vocabulary."""
+
+    def set_classes(self, classes: Sequence[str]) -> object:
+        """Segment into these, each a string of comma-separated synonyms, the first of which is its name."""
+
 
 CHECKPOINTS = (".safetensors", ".pt", ".ckpt")
 
@@ -26,8 +37,12 @@ def open_subject(what: str, long_side: int | None = None) -> Segmenter:
     if not Path(what).is_file():
         raise UsageError(f"there is no checkpoint {what}")
     try:
+        from rsseg_edge.training.checkpoint import read_model
+        from rsseg_edge.training.open_vocabulary.segmenter import load_open_vocabulary_segmenter
         from rsseg_edge.training.predict import load_checkpoint_segmenter
     except ImportError as error:
         raise UsageError(f"a checkpoint needs {error.name}: pip install 'rsseg-edge[train]'") from None
-    segmenter: Segmenter = load_checkpoint_segmenter(Path(what), long_side)
-    return segmenter
+    path = Path(what)
+    if read_model(path)[1].model == "segearth-ov-tiny":
+        return load_open_vocabulary_segmenter(path, long_side)
+    return load_checkpoint_segmenter(path, long_side)

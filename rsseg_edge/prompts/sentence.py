@@ -27,7 +27,7 @@ def tidy_sentences(sentences: list[str], most: int = 254) -> tuple[str, ...]:
             raise UsageError(f"sentence {number}: {wrong!a} is no letter of English, which the network reads")
         if not any(c.isalnum() for c in sentence):
             raise UsageError(f"sentence {number}, '{sentence}', has no word in it")
-        if sentence.lower() in (earlier.lower() for earlier in found):
+        if sentence in found:
             raise UsageError(f"'{sentence}' stands twice: one sentence, one mask")
         found.append(sentence)
     return tuple(found)

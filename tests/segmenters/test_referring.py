@@ -221,7 +221,7 @@ def test_a_long_sentence_is_cut_and_where_is_said(segmenter) -> None:
     [
         ([], "no sentence: .*--refer"),
         (["red", "  "], "sentence 2 is empty"),
-        (["red", " Red"], "stands twice"),
+        (["red", " red"], "stands twice"),
         (["вода слева"], r"sentence 1: '\\u0432' is no letter of English"),
         (["the water \udcff"], "is no letter of English"),
         (["the\x00water"], "is no letter of English"),

@@ -150,6 +150,7 @@ class JointBilateralUpsampler(nn.Module):
         x = torch.cat((kernel, guidance), -1)
         for layer in layers:
             x = layer(x)
+        assert isinstance(last, nn.Linear)
         return kernel + F.linear(x, 0.1 * last.weight, 0.1 * last.bias)  # a tenth of the weights, not of the pixels
 
     def spatial(self) -> Tensor:

@@ -87,9 +87,7 @@ class DenseViT(nn.Module):
         return x[:, 1:].unflatten(1, grid), x[:, 0]
 
 
-def transformer_block(
-    block: Any, x: Tensor, pairs: Pairs = ATTENTION["vanilla"], mask: Tensor | None = None
-) -> Tensor:
+def transformer_block(block: Any, x: Tensor, pairs: Pairs = ATTENTION["vanilla"], mask: Tensor | None = None) -> Tensor:
     """One of open_clip's residual blocks, tokens [B, N, D] to the same; see :func:`attend`."""
     x = x + block.ls_1(attend(block.attn, block.ln_1(x), pairs, mask))
     return x + block.ls_2(block.mlp(block.ln_2(x)))
