@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from rsseg_edge.bundle import open_bundle
 from rsseg_edge.errors import UsageError
-from rsseg_edge.evaluation.referring import Refer
+from rsseg_edge.evaluation.referring import BoolArray, Refer
 from rsseg_edge.segmenter import Segmenter, load
+from rsseg_edge.types import Segmentation, UInt8Array
 
 CHECKPOINTS = (".safetensors", ".pt", ".ckpt")
+
+
+@runtime_checkable
+class _Reads(Protocol):
+    """A segmenter of what sentences refer to."""
+
+    def refer(self, sentences: Sequence[str]) -> object: ...
+
+    def __call__(self, image: UInt8Array) -> Segmentation: ...
+
+
+class _Asked:
+    """Such a segmenter as :data:`~rsseg_edge.evaluation.referring.Refer`: a sentence may be there twice."""
+
+    def __init__(self, segmenter: _Reads) -> None:
+        self._segmenter = segmenter
+
+    def __call__(self, image: UInt8Array, sentences: list[str]) -> list[BoolArray]:
+        once = list(dict.fromkeys(sentences))
+        self._segmenter.refer(once)
+        masks = self._segmenter(image).masks
+        assert masks is not None, "of sentences there are masks"
+        return [masks[once.index(sentence)] for sentence in sentences]
 
 
 def open_subject(what: str, long_side: int | None = None) -> Segmenter:
@@ -60,7 +86,9 @@ def open_referring(what: str) -> Refer:
         RssegError: it is damaged.
     """
     if not what.endswith(CHECKPOINTS):
-        raise UsageError(f"{what}: bundles that read sentences cannot be measured yet; give the checkpoint")
+        segmenter = load(what)
+        assert isinstance(segmenter, _Reads), "the manifest says so"
+        return _Asked(segmenter)
     from rsseg_edge.training.referring.predict import TorchReferring
     from rsseg_edge.training.referring.task import load_referring
 

@@ -108,8 +108,6 @@ def test_the_table_is_sound():
     assert not is_given("dubai")
 
 
-
-
 def test_a_pickle_is_not_read(tmp_path):
     refs = refer_folder(tmp_path, "refcoco")
     refs.unlink()
