@@ -21,6 +21,8 @@ from rsseg_edge.types import UInt8Array
 TRIES = 100
 """Crops that are looked at for one that something can be said of."""
 
+_PATIENCE = 4  # further crops that are looked at where there is one already, but with too little to be said of
+
 Color = tuple[int, int, int]
 Read = tuple[UInt8Array, list[Expression]]
 
@@ -102,9 +104,6 @@ class DrawnSource(ReferringSource):
             raise RssegError("no crop of the training images lets anything be referred to: are they fully labelled?")
         image, said = best
         return image, [said[i % len(said)] for i in range(self._sentences)]
-
-
-_PATIENCE = 4  # further crops that are looked at for one with enough to be said of
 
 
 class GivenSource(ReferringSource):

@@ -142,7 +142,7 @@ def test_what_cannot_be_opened_is_named(tmp_path):
     with pytest.raises(UsageError, match=r"cannot read .*output_phrase_val\.txt"):
         open_given("refsegrs", tmp_path, "val")
     refs = refer_folder(tmp_path, "refcoco")
-    with pytest.raises(UsageError, match="nothing in .* is of the split 'testA'"):
+    with pytest.raises(UsageError, match=r"nothing in .* is of the split 'testA'"):
         open_given("refcoco", tmp_path, "testA")
     refs.write_text("[{")
     with pytest.raises(RssegError, match="is not valid JSON"):
