@@ -111,6 +111,7 @@ def evaluate_referring(
     progress: Callable[[int, int], None] | None = None,
     *,
     shuffled: bool = False,
+    max_images: int | None = None,
 ) -> ReferringCounts:
     """Ask for every expression of every image and count.
 
@@ -120,15 +121,17 @@ def evaluate_referring(
         progress: called with (images done, images in all), first with 0 done.
         shuffled: compare each answer with the pixels of the image's next expression instead of its own, where they
             differ. A model that reads its sentences scores far less so; one that marks what stands out does not.
+        max_images: take so many images only, spread evenly.
 
     Raises:
         RssegError: as many masks as sentences, of the image's size, are not what came back.
     """
     counts = ReferringCounts()
-    for done in range(len(samples)):
+    count = len(samples) if max_images is None else min(max_images, len(samples))
+    for done, index in enumerate(np.linspace(0, len(samples) - 1, count).round().astype(int)):
         if progress:
-            progress(done, len(samples))
-        sample = samples[done]
+            progress(done, count)
+        sample = samples[int(index)]
         expressions = sample.expressions
         if not expressions:
             continue
@@ -140,5 +143,5 @@ def evaluate_referring(
             if not (shuffled and np.array_equal(own.mask, expression.mask)):
                 counts.update(expression.mask, np.asarray(mask, np.bool_), own.kind)
     if progress:
-        progress(len(samples), len(samples))
+        progress(count, count)
     return counts

@@ -15,14 +15,13 @@ def letterbox(image: UInt8Array, size: int, border: tuple[int, int, int]) -> UIn
     """
     import cv2
 
-    longer = max(image.shape[:2])
-    shrink = 2 ** int(np.log2(max(1.0, longer / size)))
-    small = image
+    height, width = image.shape[:2]
+    shrink = 2 ** int(np.log2(max(1.0, max(height, width) / size)))
     if shrink > 1:
-        height, width = (max(1, round(side / shrink)) for side in image.shape[:2])
-        small = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    forth = _to_square(*small.shape[:2], size)
-    square = cv2.warpAffine(small, forth, (size, size), flags=cv2.INTER_CUBIC, borderValue=border)
+        height, width = (max(1, round(side / shrink)) for side in (height, width))
+        image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    forth = _to_square(height, width, size)
+    square = cv2.warpAffine(image, forth, (size, size), flags=cv2.INTER_CUBIC, borderValue=border)
     return np.asarray(square, np.uint8)
 
 

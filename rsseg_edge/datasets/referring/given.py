@@ -156,8 +156,8 @@ def _converted(path: Path, spec: GivenSpec) -> Path:
     pickle = path.with_suffix(".p")
     if not path.is_file() and pickle.is_file():
         raise UsageError(
-            f"data {spec.name}: {pickle.name} is a pickle, which can run any code when it is read. If you trust where it "
-            f"came from: python -c \"import json, pickle; json.dump(pickle.load(open('{pickle}', 'rb')), "
+            f"data {spec.name}: {pickle.name} is a pickle, which can run any code when it is read. If you trust where "
+            f"it came from: python -c \"import json, pickle; json.dump(pickle.load(open('{pickle}', 'rb')), "
             f"open('{path}', 'w'))\""
         )
     return path

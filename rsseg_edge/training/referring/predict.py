@@ -8,16 +8,10 @@ import torch.nn.functional as F
 
 from rsseg_edge.evaluation.referring import BoolArray
 from rsseg_edge.models.cris.config import CRISConfig
-from rsseg_edge.models.cris.words import read_words, word_tokenizer
 from rsseg_edge.preprocess.letterbox import from_letterbox, letterbox
-from rsseg_edge.prompts.tokenizer import Tokenizer
 from rsseg_edge.training.referring.task import ReferringTask
+from rsseg_edge.training.referring.tokens import tokenizer_of
 from rsseg_edge.types import UInt8Array
-
-
-def tokenizer_of(config: CRISConfig) -> Tokenizer:
-    """The tokenizer of a configuration: of its own words, or CLIP's."""
-    return Tokenizer(word_tokenizer(read_words(config.name)), config.word_length)
 
 
 def border_of(config: CRISConfig) -> tuple[int, int, int]:

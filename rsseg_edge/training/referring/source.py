@@ -13,13 +13,15 @@ from rsseg_edge.datasets.sample import SegmentationDataset
 from rsseg_edge.errors import RssegError
 from rsseg_edge.evaluation.referring import Samples
 from rsseg_edge.preprocess.letterbox import letterbox
-from rsseg_edge.prompts.tokenizer import Tokenizer
 from rsseg_edge.training.crops import CropSource, one_ahead
 from rsseg_edge.training.recipe import Recipe
+from rsseg_edge.training.referring.tokens import Encodes
 from rsseg_edge.types import UInt8Array
 
 TRIES = 100
 """Crops that are looked at for one that something can be said of."""
+
+_PATIENCE = 4  # further crops that are looked at where there is one already, but with too little to be said of
 
 Color = tuple[int, int, int]
 Read = tuple[UInt8Array, list[Expression]]
@@ -34,7 +36,7 @@ class ReferringSource:
         seed: the whole stream follows from it.
     """
 
-    def __init__(self, tokenizer: Tokenizer, sentences: int, seed: int) -> None:
+    def __init__(self, tokenizer: Encodes, sentences: int, seed: int) -> None:
         self._tokenizer, self._sentences, self._seed = tokenizer, sentences, seed
 
     def read(self, number: int) -> Read:
@@ -69,7 +71,7 @@ class DrawnSource(ReferringSource):
         self,
         sets: Sequence[tuple[SegmentationDataset, float]],
         recipe: Recipe,
-        tokenizer: Tokenizer,
+        tokenizer: Encodes,
         border: Color,
         seed: int,
     ) -> None:
@@ -104,9 +106,6 @@ class DrawnSource(ReferringSource):
         return image, [said[i % len(said)] for i in range(self._sentences)]
 
 
-_PATIENCE = 4  # further crops that are looked at for one with enough to be said of
-
-
 class GivenSource(ReferringSource):
     """Images that came with sentences, letterboxed as inference does it and altered no further, as published.
 
@@ -124,7 +123,7 @@ class GivenSource(ReferringSource):
         samples: Samples,
         size: int,
         sentences: int,
-        tokenizer: Tokenizer,
+        tokenizer: Encodes,
         border: Color,
         seed: int,
     ) -> None:

@@ -11,9 +11,10 @@ from rsseg_edge.datasets.referring import ReferringDataset, is_given, open_given
 from rsseg_edge.errors import UsageError
 from rsseg_edge.evaluation.referring import Samples, evaluate_referring
 from rsseg_edge.training.recipe import Recipe
-from rsseg_edge.training.referring.predict import TorchReferring, border_of, tokenizer_of
+from rsseg_edge.training.referring.predict import TorchReferring, border_of
 from rsseg_edge.training.referring.source import DrawnSource, GivenSource, ReferringSource
 from rsseg_edge.training.referring.task import ReferringTask, build_referring, load_referring
+from rsseg_edge.training.referring.tokens import tokenizer_of
 from rsseg_edge.training.session import Settings, begin, run_training
 from rsseg_edge.training.start import describe, shared
 from rsseg_edge.training.task import Start
