@@ -12,6 +12,7 @@ from rsseg_edge.pipeline import Outcome, Pipeline
 from rsseg_edge.postprocess.drawing import Drawing
 from rsseg_edge.segmenter import Segmenter, load
 from rsseg_edge.segmenters.open_vocabulary import Change, OpenVocabularySegmenter
+from rsseg_edge.segmenters.referring import ReferringSegmenter
 from rsseg_edge.sinks.base import Sink
 from rsseg_edge.sinks.frame_log import FrameLog
 from rsseg_edge.sinks.images import ClassMaps, OverlayImages
@@ -75,6 +76,7 @@ class Request:
         threads: of one inference; None takes all cores but one.
         vocabulary: of an open-vocabulary model; None takes the bundle's own.
         fast: windows of an open-vocabulary model lie side by side and do not overlap.
+        sentences: what a referring model segments.
     """
 
     where: str
@@ -88,6 +90,7 @@ class Request:
     threads: int | None = None
     vocabulary: Vocabulary | None = None
     fast: bool = False
+    sentences: Sequence[str] = ()
 
 
 class Job:
@@ -98,6 +101,7 @@ class Job:
         report: told about what is left out on the way.
 
     Attributes:
+        notes: a line for each sentence that was cut.
         change: what it took to set the vocabulary; None where none was asked for.
 
     Raises:
@@ -108,6 +112,7 @@ class Job:
     def __init__(self, request: Request, report: Report) -> None:
         self.threads = threads = Threads.share(available_cores(), request.threads)
         self.segmenter: Segmenter = load(request.model, long_side=request.long_side, threads=threads.inference)
+        self.notes = _refer(self.segmenter, request)
         self.change = _set_vocabulary(self.segmenter, request)
         for name in request.classes_only or ():
             self.segmenter.table.index(name)
@@ -142,6 +147,15 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _refer(segmenter: Segmenter, request: Request) -> tuple[str, ...]:
+    """Ask for the sentences; what was cut of them, a line each."""
+    if isinstance(segmenter, ReferringSegmenter):
+        return segmenter.refer(request.sentences)
+    if request.sentences:
+        raise UsageError(f"model {request.model} reads no sentences: --refer is for referring models such as cris")
+    return ()
 
 
 def _set_vocabulary(segmenter: Segmenter, request: Request) -> Change | None:

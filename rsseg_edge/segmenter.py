@@ -9,6 +9,7 @@ from rsseg_edge.bundle import Bundle, InputSpec, open_bundle
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.errors import UsageError
 from rsseg_edge.segmenters.open_vocabulary import OpenVocabularySegmenter
+from rsseg_edge.segmenters.referring import ReferringSegmenter
 from rsseg_edge.segmenters.semantic import SemanticSegmenter
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
@@ -85,15 +86,21 @@ def load(
 
     Returns:
         For a bundle of an open vocabulary, an
-        :class:`~rsseg_edge.segmenters.open_vocabulary.OpenVocabularySegmenter`.
+        :class:`~rsseg_edge.segmenters.open_vocabulary.OpenVocabularySegmenter`; for one that segments what sentences
+        refer to, a :class:`~rsseg_edge.segmenters.referring.ReferringSegmenter`.
 
     Raises:
-        UsageError: no such bundle, or a ``long_side`` below 32.
+        UsageError: no such bundle, a ``long_side`` below 32, or one for a network that sees a single size.
         RssegError: the bundle is damaged.
     """
     if long_side is not None and long_side < 32:
         raise UsageError(f"long side {long_side}: an image must keep at least 32 pixels")
     bundle = open_bundle(name_or_path)
+    if bundle.manifest.referring is not None:
+        if long_side is not None:
+            side = bundle.manifest.referring.size
+            raise UsageError(f"model {bundle.manifest.name} sees every image at {side} pixels: leave the long side out")
+        return ReferringSegmenter(bundle, threads=threads)
     long_side = long_side or bundle.manifest.input.image_long_side
     if bundle.manifest.task == "open-vocabulary":
         return OpenVocabularySegmenter(bundle, long_side=long_side, threads=threads)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rsseg_edge.cli import run_app
 from rsseg_edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -48,10 +51,23 @@ def evaluate(
     max_images: Annotated[
         int | None, typer.Option(min=1, help="Only so many images, spread over the data set.")
     ] = None,
+    phrasings: Annotated[
+        str | None,
+        typer.Option(help="Of sentences that are made: train, or those held out from it.  [default: held_out]"),
+    ] = None,
+    sentences: Annotated[
+        int | None, typer.Option(min=1, help="Sentences about an image, where they are made from masks.  [default: 8]")
+    ] = None,
+    shuffle: Annotated[
+        bool, typer.Option(help="Compare each answer with the next sentence's pixels: a model that reads falls.")
+    ] = False,
     png: Annotated[Path | None, typer.Option(help="Draw the confusion matrix into this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout in place of the table.")] = False,
 ) -> None:
     """Measure WHAT on labelled images: IoU, F1, precision and recall of each class, mIoU, overall accuracy.
+
+    Of a model that reads sentences: overall IoU, mean IoU, and the share of sentences with an IoU above 0.5 to 0.9,
+    about data with sentences of its own or with masks, for which sentences are made.
 
     Every image is segmented as rsseg-run does it and compared at its full size. Classes of model and data are matched
     by name. Pixels that the data set leaves open do not count, and mIoU is the mean over the classes that occur in
@@ -75,8 +91,18 @@ def evaluate(
     split = split or "val"
     from rsseg_edge.datasets.reader import open_dataset
     from rsseg_edge.evaluation.report import check_picture
+    from rsseg_edge.evaluation.subject import reads_sentences
     from rsseg_edge.prompts.vocabulary import split_classes
 
+    if reads_sentences(what):
+        if long_side or pairs or png:
+            raise UsageError(f"{what} reads sentences and has no classes: --long-side, --map and --png are not for it")
+        _evaluate_referring(what, data, root, split, phrasings, sentences, max_images, shuffle=shuffle, as_json=as_json)
+        return
+    if phrasings or sentences or shuffle:
+        raise UsageError(
+            f"{what} has classes and reads no sentences: --phrasings, --sentences and --shuffle are not for it"
+        )
     if png is not None:
         check_picture(png)
     dataset = open_dataset(data, root, split)
@@ -102,9 +128,7 @@ def evaluate(
         context = {"model": what, "data": data, "split": split, "images": images, "long_side": segmenter.long_side}
         print(json.dumps(to_json(matrix, **context), indent=2))
     else:
-        from rich.console import Console
-
-        Console().print(to_table(matrix, f"{what} on {data} {split}, {images} images"))
+        _print_table(to_table(matrix, f"{what} on {data} {split}, {images} images"))
     if png is not None:
         draw_png(matrix, png, f"{what} on {data} {split}, {images} images")
 
@@ -128,9 +152,59 @@ def _evaluate_all(what: str, root: Path, long_side: int | None, max_images: int 
 
         print(json.dumps(rows_to_json(rows, model=what, long_side=segmenter.long_side), indent=2))
     else:
-        from rich.console import Console
+        _print_table(rows_to_table(rows, f"{what} on the open-vocabulary benchmark"))
 
-        Console().print(rows_to_table(rows, f"{what} on the open-vocabulary benchmark"))
+
+def _evaluate_referring(
+    what: str,
+    data: str,
+    root: Path | None,
+    split: str,
+    phrasings: str | None,
+    sentences: int | None,
+    max_images: int | None,
+    *,
+    shuffle: bool,
+    as_json: bool,
+) -> None:
+    from rsseg_edge.datasets.reader import open_dataset
+    from rsseg_edge.datasets.referring import ReferringDataset, is_given, open_given
+    from rsseg_edge.datasets.referring.expression import Phrasings
+    from rsseg_edge.evaluation.referring import Samples, evaluate_referring
+    from rsseg_edge.evaluation.referring_report import referring_json, referring_table
+    from rsseg_edge.evaluation.subject import open_referring
+
+    samples: Samples
+    if is_given(data):
+        if phrasings or sentences:
+            raise UsageError(f"data {data} has sentences of its own: --phrasings and --sentences are not for it")
+        samples, origin = open_given(data, root, split), "given"
+    else:
+        choice: dict[str, Phrasings] = {"held_out": "held_out", "train": "train"}
+        origin = phrasings or "held_out"
+        if origin not in choice:
+            raise UsageError(f"--phrasings {origin}: it is train or held_out")
+        samples = ReferringDataset(open_dataset(data, root, split), count=sentences or 8, phrasings=choice[origin])
+    refer = open_referring(what)
+    with _Bar() as bar:
+        counts = evaluate_referring(refer, samples, bar.show, shuffled=shuffle, max_images=max_images)
+    images = min(len(samples), max_images or len(samples))
+    if as_json:
+        import json
+
+        context = {"model": what, "data": data, "split": split, "images": images}
+        print(json.dumps(referring_json(counts, **context, phrasings=origin, shuffled=shuffle), indent=2))
+    else:
+        shuffled = ", sentences shuffled" if shuffle else ""
+        _print_table(
+            referring_table(counts, f"{what} on {data} {split}, {images} images, {origin} phrasings{shuffled}")
+        )
+
+
+def _print_table(table: Table) -> None:
+    from rich.console import Console
+
+    Console().print(table)
 
 
 class _Bar:

@@ -27,12 +27,13 @@ class PrecisionName(str, Enum):
 
 @app.command()
 def export(
-    model: Annotated[str, typer.Option(help="segclip, segclip-tiny, segearth-ov.")],
+    model: Annotated[str, typer.Option(help="segclip, segclip-tiny, cris, cris-r101, cris-tiny, segearth-ov.")],
     output: Annotated[Path, typer.Option("-o", help="Folder of the bundle.")],
     precision: Annotated[PrecisionName, typer.Option(help="Arithmetic of the graph.")] = PrecisionName.fp32,
     checkpoint: Annotated[
         Path | None, typer.Option(help="model.safetensors of rsseg-train. [default: the shipped bundle's weights]")
     ] = None,
+    official: Annotated[Path | None, typer.Option(help="cris, cris-r101: the authors' checkpoint.")] = None,
     size: Annotated[
         str | None, typer.Option(metavar="HxW", help="The only input size, for a runtime that wants one.")
     ] = None,
@@ -57,7 +58,7 @@ def export(
     root: Annotated[Path | None, typer.Option(help="Folder that the data set was unpacked in.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest on stdout.")] = False,
 ) -> None:
-    """Export MODEL to a bundle: bundle.json, model.onnx and, of an open vocabulary, text.onnx and tokenizer.json.
+    """Export MODEL to a bundle: bundle.json, its graphs and, where it reads words, tokenizer.json.
 
     The new graph runs beside the network that it was made from, over images, and is refused where they disagree:
     99.9 % of the pixels must get the same class in fp32, 99.5 % in fp16.
@@ -82,6 +83,7 @@ def export(
         checkpoint=checkpoint,
         size=canvas,
         images=images,
+        official=official,
         clip=clip,
         clip_weights=clip_weights,
         upsampler_weights=upsampler_weights,

@@ -27,6 +27,9 @@ def run(
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Open vocabulary: least probability of a class.")
     ] = None,
+    refer: Annotated[
+        list[str] | None, typer.Option(metavar="SENTENCE", help="Referring: what to segment; may be given repeatedly.")
+    ] = None,
     fast: Annotated[bool, typer.Option("--fast", help="Open vocabulary: windows that do not overlap.")] = False,
     classes_only: Annotated[str | None, typer.Option(metavar="A,B", help="Draw and count these classes alone.")] = None,
     alpha: Annotated[float, typer.Option(min=0, max=1, help="Weight of the classes' colours.")] = 0.45,
@@ -71,8 +74,12 @@ def run(
     if classes is not None:
         vocabulary = Vocabulary(split_classes(classes), background, threshold)
     selection = Selection(start, end, stride, max_frames)
-    request = Request(where, model, out, selection, names, alpha, class_maps, long_side, threads, vocabulary, fast)
+    request = Request(
+        where, model, out, selection, names, alpha, class_maps, long_side, threads, vocabulary, fast, refer or ()
+    )
     job = Job(request, report)
+    for note in job.notes:
+        say(f"warning: {note}")
     if job.change is not None and job.change.encoded:
         say(f"{job.change.encoded} new words encoded in {job.change.seconds:.1f} s; they are kept for the next run")
 

@@ -17,7 +17,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def train(
     model: Annotated[
         str,
-        typer.Argument(help="segclip, segclip-tiny, segearth-ov-tiny, simfeatup, or fpn-baseline to compare with."),
+        typer.Argument(
+            help="segclip, segclip-tiny, cris, cris-tiny, segearth-ov-tiny, simfeatup, or fpn-baseline to compare with."
+        ),
     ],
     data: Annotated[
         str | None, typer.Option(help="Data set of the table, or a TOML file that describes a folder.")
@@ -67,6 +69,8 @@ def train(
     try:
         from rsseg_edge.training.open_vocabulary.start import start_open_vocabulary
         from rsseg_edge.training.recipe import parse_values
+        from rsseg_edge.training.referring.start import start_referring
+        from rsseg_edge.training.referring.task import is_referring
         from rsseg_edge.training.session import Settings
         from rsseg_edge.training.start import start_training
         from rsseg_edge.training.task import Start
@@ -93,10 +97,12 @@ def train(
         start_simfeatup(Path(source), settings, clip=clip, clip_weights=clip_weights, upsampler=upsampler)
         return
     start = Start(backbone_weights, text_encoder, text_weights, begin_from)
-    if model == "segearth-ov-tiny":
-        start_open_vocabulary(str(source), root, settings, start=start, also=also or ())
+    if is_referring(model):
+        start_referring(model, source, root, settings, start=start, also=also or ())
+    elif model == "segearth-ov-tiny":
+        start_open_vocabulary(source, root, settings, start=start, also=also or ())
     else:
-        start_training(model, str(source), root, settings, start=start, also=also or ())
+        start_training(model, source, root, settings, start=start, also=also or ())
 
 
 def main() -> None:

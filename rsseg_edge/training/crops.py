@@ -36,7 +36,7 @@ class CropSource:
         self._samples = [_Kept(data, MEMORY // len(sets)) for data, _ in sets]
         shares = np.array([share for _, share in sets], dtype=float)
         self._shares = shares / shares.sum()
-        self._image_odds = [_odds(data) for data, _ in sets]
+        self._image_odds = [_odds(data, even=config.even) for data, _ in sets]
 
     def crop(self, number: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """Crop ``number`` of the stream: image uint8 [S, S, 3], labels uint8 [S, S]."""
@@ -119,9 +119,9 @@ class _Kept:
         return sample
 
 
-def _odds(data: SegmentationDataset) -> npt.NDArray[np.float64]:
-    # By area: every pixel is as likely as any other, which is how scores count them.
-    areas = np.array([float(data.area(i)) for i in range(len(data))])
+def _odds(data: SegmentationDataset, *, even: bool) -> npt.NDArray[np.float64]:
+    # By area: every pixel is as likely as any other, which is how scores of classes count them.
+    areas = np.array([1.0 if even else float(data.area(i)) for i in range(len(data))])
     return areas / areas.sum()
 
 
@@ -132,7 +132,9 @@ def _cut(
     size = config.size
     native = rng.random() < config.native
     scale = 1.0 if native else float(np.exp(rng.uniform(*np.log(config.scale))))
-    tilt = 0.0 if native else rng.uniform(-config.tilt, config.tilt)
+    tilt = 0.0 if native or config.inside else rng.uniform(-config.tilt, config.tilt)
+    if config.inside and scale < (least := size / min(height, width)):
+        native, scale = False, least
     if source.pixels and rng.random() < config.balance:
         pixels = source.pixels[int(rng.integers(len(source.pixels)))]
         y, x = pixels[int(rng.integers(len(pixels)))] + rng.uniform(-0.25, 0.25, 2) * size / scale

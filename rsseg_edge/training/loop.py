@@ -152,18 +152,19 @@ def _optimizer(task: Task, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def _groups(task: Task, recipe: Recipe) -> list[dict[str, Any]]:
-    """Parameter groups: the backbone learns slower; biases, norms and embeddings do not decay."""
+    """Parameter groups: what is pretrained learns slower; biases, norms and embeddings do not decay."""
     groups: dict[tuple[bool, bool], list[Tensor]] = {}
     for name, parameter in task.named_parameters():
-        key = (".backbone." in f".{name}", parameter.ndim > 1 and "position" not in name and "level" not in name)
+        slow = any(f".{part}." in f".{name}" for part in task.pretrained)
+        key = (slow, parameter.ndim > 1 and "position" not in name and "level" not in name)
         groups.setdefault(key, []).append(parameter)
     return [
         {
             "params": parameters,
-            "factor": recipe.backbone_lr if backbone else 1.0,
+            "factor": recipe.backbone_lr if slow else 1.0,
             "weight_decay": recipe.weight_decay if decays else 0.0,
         }
-        for (backbone, decays), parameters in groups.items()
+        for (slow, decays), parameters in groups.items()
     ]
 
 

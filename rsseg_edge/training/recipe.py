@@ -33,6 +33,9 @@ class CropConfig(_Strict):
         tilt: greatest rotation beside the quarter turns, in degrees.
         blur: probability of a slight Gaussian blur.
         shadow: probability of a cast shadow over part of the crop: what is dark is not therefore water.
+        inside: scale crops up as far as they need to lie inside of the image, and never tilt them: no pixel of a crop
+            is without a label for want of an image.
+        even: every image is as likely as any other; otherwise every pixel is.
         mix: probability that a rectangle of the crop is another crop's, with its labels (Yun et al., CutMix, 2019).
     """
 
@@ -44,6 +47,8 @@ class CropConfig(_Strict):
     tilt: float = Field(default=20.0, ge=0, le=45)
     blur: float = Field(default=0.1, ge=0, le=1)
     shadow: float = Field(default=0.0, ge=0, le=1)
+    inside: bool = False
+    even: bool = False
     mix: float = Field(default=0.0, ge=0, le=1)
 
 
@@ -63,6 +68,8 @@ class Recipe(_Strict):
         adjust: strength of the logit adjustment at inference; see :mod:`rsseg_edge.training.adjust`.
         validate_every: steps between validations.
         checkpoint_every: steps between checkpoints.
+        sentences: about each image of a batch, where the model reads sentences.
+        frame: probability that an image is cut to another shape and letterboxed, where the model letterboxes.
     """
 
     steps: int = Field(ge=1)
@@ -77,6 +84,8 @@ class Recipe(_Strict):
     adjust: float = Field(default=0.0, ge=0, le=1)
     validate_every: int = Field(default=250, ge=1)
     checkpoint_every: int = Field(default=50, ge=1)
+    sentences: int = Field(default=1, ge=1)
+    frame: float = Field(default=0.0, ge=0, le=1)
     crop: CropConfig = CropConfig()
 
 
