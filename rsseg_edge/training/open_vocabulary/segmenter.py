@@ -78,10 +78,15 @@ class NetworkSegmenter:
         return image
 
     def infer(self, prepared: UInt8Array) -> UInt8Array:
-        """Class map, uint8 [H, W], of the image's size."""
+        """Class map, uint8 [H, W], of the image's size.
+
+        Raises:
+            UsageError: no classes were set.
+        """
+        last = len(self.classes) - 1
         device = self._network.text_mean.device
         text, index = self._text.to(device), self._index.to(device)
-        background = len(self.classes) - 1 if self._threshold else None
+        background = last if self._threshold else None
         return predictor(self._network, text, index, self.long_side, self._threshold, background)(prepared)
 
     def finish(self, image: UInt8Array, raw: UInt8Array) -> Segmentation:
