@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from rsseg_edge.bundle import open_bundle
 from rsseg_edge.errors import UsageError

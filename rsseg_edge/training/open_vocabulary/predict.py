@@ -26,8 +26,7 @@ def predictor(
     text: Tensor,
     class_index: Tensor | None = None,
     long_side: int | None = None,
-    *,
-    threshold: float | None = None,
+    threshold: float = 0.0,
     background: int | None = None,
 ) -> Callable[[UInt8Array], UInt8Array]:
     """A function from images, uint8 [H, W, 3] RGB, to class maps, uint8 [H, W].
@@ -37,11 +36,9 @@ def predictor(
         text: [Q, D], rows of length 1.
         class_index: int64 [Q], class of each query; None makes every query a class.
         long_side: larger images are scaled down to it, in pixels; None takes the model's.
-        threshold: of the best class's probability, 0..1; None takes the model's.
-        background: class of the pixels below it; None takes the model's.
+        threshold: pixels whose best class has a smaller probability, 0..1, become ``background``.
+        background: index of a class, or None where the threshold is 0.
     """
-    threshold = network.inference.prob_thd if threshold is None else threshold
-    background = network.inference.bg_idx if background is None else background
     index = torch.arange(len(text), device=text.device) if class_index is None else class_index
     limit = long_side or network.config.long_side
     mean, std = (torch.tensor(v, device=text.device)[:, None, None] * 255 for v in (CLIP_MEAN, CLIP_STD))
@@ -57,7 +54,8 @@ def predictor(
         if scale < 1:
             logits = F.interpolate(logits, (height, width), mode="bilinear", align_corners=False)
         best, class_map = class_scores(logits, index).max(1)
-        class_map[best < threshold] = background
+        if background is not None:
+            class_map[best < threshold] = background
         return class_map[0].to(torch.uint8).cpu().numpy()
 
     return predict
