@@ -29,6 +29,14 @@ def evaluate(
     long_side: Annotated[
         int | None, typer.Option(min=32, help="Scale larger images down to this, in pixels. [default: the model's]")
     ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="'A,B; C'",
+            help="Open vocabulary: classes by ';', their synonyms by ','; in the order of the data's unless --map says "
+            "otherwise. [default: the data's names]",
+        ),
+    ] = None,
     pairs: Annotated[
         list[str] | None,
         typer.Option(
@@ -65,10 +73,13 @@ def evaluate(
     from rsseg_edge.datasets.reader import open_dataset
     from rsseg_edge.evaluation.report import check_picture
     from rsseg_edge.evaluation.subject import reads_sentences
+    from rsseg_edge.prompts.vocabulary import split_classes
 
     if reads_sentences(what):
-        if long_side or pairs or png:
-            raise UsageError(f"{what} reads sentences and has no classes: --long-side, --map and --png are not for it")
+        if long_side or classes or pairs or png:
+            raise UsageError(
+                f"{what} reads sentences and has no classes: --long-side, --classes, --map and --png are not for it"
+            )
         _evaluate_referring(what, data, root, split, phrasings, sentences, max_images, shuffle=shuffle, as_json=as_json)
         return
     if phrasings or sentences or shuffle:
@@ -82,10 +93,17 @@ def evaluate(
     from rsseg_edge.evaluation.evaluate import evaluate as measure
     from rsseg_edge.evaluation.match import match_classes
     from rsseg_edge.evaluation.report import draw_png, to_json, to_table
-    from rsseg_edge.evaluation.subject import open_subject
+    from rsseg_edge.evaluation.subject import TakesClasses, open_subject
 
     segmenter = open_subject(what, long_side)
     try:
+        if isinstance(segmenter, TakesClasses):
+            segmenter.set_classes(split_classes(classes) if classes else dataset.classes.names)
+            if classes and not pairs and len(segmenter.classes) == len(dataset.classes):
+                both = zip(dataset.classes.names, segmenter.classes, strict=True)
+                pairs = [f"{ours}={theirs}" for ours, theirs in both]
+        elif classes:
+            raise UsageError(f"{what} has classes of its own: --classes is for a model of an open vocabulary")
         match = match_classes(dataset.classes, segmenter.classes, pairs or ())
         with _Bar() as bar:
             matrix = measure(

@@ -55,6 +55,7 @@ def run(
     from rsseg_edge.cli.summary import print_table, summary_json
     from rsseg_edge.errors import UsageError
     from rsseg_edge.job import Job, Request, Vocabulary
+    from rsseg_edge.prompts.vocabulary import split_classes
     from rsseg_edge.sources.base import Selection
 
     problems: list[str] = []
@@ -68,8 +69,7 @@ def run(
         raise UsageError("--background and --threshold go with --classes 'A,B; C'")
     vocabulary = None
     if classes is not None:
-        named = [name.strip() for name in classes.split(";") if name.strip()]
-        vocabulary = Vocabulary(named, background, threshold)
+        vocabulary = Vocabulary(split_classes(classes), background, threshold)
     selection = Selection(start, end, stride, max_frames)
     request = Request(where, model, out, selection, names, alpha, class_maps, long_side, threads, vocabulary, fast)
     job = Job(request, report)

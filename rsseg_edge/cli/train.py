@@ -16,7 +16,10 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 def train(
     model: Annotated[
-        str, typer.Argument(help="segclip, segclip-tiny, cris, cris-tiny, or fpn-baseline to compare with.")
+        str,
+        typer.Argument(
+            help="segclip, segclip-tiny, segearth-ov-tiny, cris, cris-tiny, or fpn-baseline to compare with."
+        ),
     ],
     data: Annotated[str, typer.Option(help="Data set of the table, or a TOML file that describes a folder.")],
     root: Annotated[Path | None, typer.Option(help="Folder that the data set was unpacked in.")] = None,
@@ -56,6 +59,7 @@ def train(
     Under torchrun the batch is shared by the processes.
     """
     try:
+        from rsseg_edge.training.open_vocabulary.start import start_open_vocabulary
         from rsseg_edge.training.recipe import parse_values
         from rsseg_edge.training.referring.start import start_referring
         from rsseg_edge.training.referring.task import is_referring
@@ -77,6 +81,8 @@ def train(
     start = Start(backbone_weights, text_encoder, text_weights, begin_from)
     if is_referring(model):
         start_referring(model, data, root, settings, start=start, also=also or ())
+    elif model == "segearth-ov-tiny":
+        start_open_vocabulary(data, root, settings, start=start, also=also or ())
     else:
         start_training(model, data, root, settings, start=start, also=also or ())
 

@@ -12,6 +12,15 @@ from rsseg_edge.evaluation.referring import BoolArray, Refer
 from rsseg_edge.segmenter import Segmenter, load
 from rsseg_edge.types import Segmentation, UInt8Array
 
+
+@runtime_checkable
+class TakesClasses(Protocol):
+    """A segmenter of an open vocabulary."""
+
+    def set_classes(self, classes: Sequence[str]) -> object:
+        """Segment into these, each a string of comma-separated synonyms, the first of which is its name."""
+
+
 CHECKPOINTS = (".safetensors", ".pt", ".ckpt")
 
 
@@ -51,14 +60,17 @@ def open_subject(what: str, long_side: int | None = None) -> Segmenter:
     """
     if not what.endswith(CHECKPOINTS):
         return load(what, long_side=long_side)
-    if not Path(what).is_file():
-        raise UsageError(f"there is no checkpoint {what}")
+    _check_checkpoint(what)
     try:
+        from rsseg_edge.training.checkpoint import read_model
+        from rsseg_edge.training.open_vocabulary.segmenter import load_open_vocabulary_segmenter
         from rsseg_edge.training.predict import load_checkpoint_segmenter
     except ImportError as error:
         raise UsageError(f"a checkpoint needs {error.name}: pip install 'rsseg-edge[train]'") from None
-    segmenter: Segmenter = load_checkpoint_segmenter(Path(what), long_side)
-    return segmenter
+    path = Path(what)
+    if read_model(path)[1].model == "segearth-ov-tiny":
+        return load_open_vocabulary_segmenter(path, long_side)
+    return load_checkpoint_segmenter(path, long_side)
 
 
 def reads_sentences(what: str) -> bool:
@@ -70,6 +82,7 @@ def reads_sentences(what: str) -> bool:
     """
     if not what.endswith(CHECKPOINTS):
         return open_bundle(what).manifest.task == "referring"
+    _check_checkpoint(what)
     try:
         from rsseg_edge.training.checkpoint import read_model
         from rsseg_edge.training.referring.task import is_referring
@@ -94,3 +107,8 @@ def open_referring(what: str) -> Refer:
 
     refer: Refer = TorchReferring(load_referring(Path(what))[0])
     return refer
+
+
+def _check_checkpoint(what: str) -> None:
+    if not Path(what).is_file():
+        raise UsageError(f"there is no checkpoint {what}")

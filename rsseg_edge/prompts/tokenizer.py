@@ -52,3 +52,12 @@ class Tokenizer:
                 )
             row[: len(ids)] = ids
         return rows
+
+
+def without_padding(tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Token ids [B, L] without the columns after the longest sentence.
+
+    A text encoder whose tokens see those before them alone gives the same features for them, at a fraction of the work.
+    """
+    used = np.flatnonzero(tokens.any(0))
+    return tokens[:, : int(used[-1]) + 1 if len(used) else 1]

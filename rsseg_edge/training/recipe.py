@@ -64,6 +64,7 @@ class Recipe(_Strict):
         warmup: steps of linear warm-up.
         ema: decay of the moving average of the weights, which is what is validated and saved.
         clip: greatest norm of the gradient.
+        adjust: strength of the logit adjustment at inference; see :mod:`rsseg_edge.training.adjust`.
         validate_every: steps between validations.
         checkpoint_every: steps between checkpoints.
         sentences: about each image of a batch, where the model reads sentences.
@@ -78,6 +79,7 @@ class Recipe(_Strict):
     warmup: int = Field(default=100, ge=0)
     ema: float = Field(default=0.998, ge=0, lt=1)
     clip: float = Field(default=1.0, gt=0)
+    adjust: float = Field(default=0.0, ge=0, le=1)
     validate_every: int = Field(default=250, ge=1)
     checkpoint_every: int = Field(default=50, ge=1)
     sentences: int = Field(default=1, ge=1)

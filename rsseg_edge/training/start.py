@@ -12,6 +12,7 @@ from rsseg_edge.datasets.relabelled import Relabelled
 from rsseg_edge.datasets.sample import SegmentationDataset
 from rsseg_edge.errors import UsageError
 from rsseg_edge.evaluation.evaluate import evaluate
+from rsseg_edge.training.adjust import label_adjustment
 from rsseg_edge.training.checkpoint import load_model
 from rsseg_edge.training.crops import CropSource
 from rsseg_edge.training.predict import task_segmenter
@@ -52,6 +53,8 @@ def start_training(
     fabric = begin(settings)
     classes = train_sets[0][0].classes
     task, origin = _new_task(model, classes, start)
+    if recipe.adjust:
+        task.adjust(label_adjustment(train_sets[0][0], recipe.adjust))
     record = {"data": describe(train_sets), "split": split(train_sets, validation), "start": origin}
 
     def validate(current: SemanticTask) -> float:

@@ -5,12 +5,14 @@ import json
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
 from rsseg_edge.cli import eval as command
+from rsseg_edge.evaluation import subject
 
 onnx = pytest.importorskip("onnx")
 
@@ -178,3 +180,40 @@ def test_help_comes_at_once_and_imports_nothing_heavy():
         assert done.returncode == 0, done.stderr
         assert "WHAT" in done.stdout
     assert min(seconds) < 2.0  # a busy machine; 0.2 s on an idle one
+
+
+def test_classes_are_for_an_open_vocabulary(call, bundle, data):
+    code, out, err = call(bundle, "--data", data / "own.toml", "--classes", "sea; roof; wood")
+    assert (code, out) == (2, "")
+    assert "has classes of its own" in err
+
+
+class StrongestChannel:
+    """An open vocabulary that takes any three words for red, green and blue."""
+
+    long_side, classes = 64, ()
+
+    def set_classes(self, classes):
+        self.classes = tuple(name.split(",")[0] for name in classes)
+
+    def __call__(self, image):
+        return SimpleNamespace(class_map=image.argmax(2).astype(np.uint8))
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("arguments", "right"),
+    [
+        ((), False),  # the data's own names, in its order: blue is asked of the red channel
+        (("--classes", "roof,house; wood; sea"), False),
+        (("--classes", "roof,house; wood; sea", "--map", "blue=sea", "--map", "red=roof", "--map", "green=wood"), True),
+        (("--classes", "red; green; blue", "--map", "blue=blue"), True),  # the rest by name
+    ],
+)
+def test_words_of_an_open_vocabulary_match_in_order_unless_mapped(call, data, monkeypatch, arguments, right):
+    monkeypatch.setattr(subject, "open_subject", lambda what, long_side: StrongestChannel())
+    code, out, _ = call("any", "--data", data / "own.toml", "--json", *arguments)
+    assert code == 0
+    assert (json.loads(out)["overall_accuracy"] > 0.8) == right
