@@ -95,8 +95,10 @@ def evaluate(
     from rsseg_edge.prompts.vocabulary import split_classes
 
     if reads_sentences(what):
-        if long_side or pairs or png:
-            raise UsageError(f"{what} reads sentences and has no classes: --long-side, --map and --png are not for it")
+        if long_side or classes or pairs or png:
+            raise UsageError(
+                f"{what} reads sentences and has no classes: --long-side, --classes, --map and --png are not for it"
+            )
         _evaluate_referring(what, data, root, split, phrasings, sentences, max_images, shuffle=shuffle, as_json=as_json)
         return
     if phrasings or sentences or shuffle:
