@@ -42,7 +42,7 @@ EDGE = (
     "bench",
     "engines",
 )
-EDGE += ("kernels.registry", "postprocess", "preprocess", "sinks", "sources")
+EDGE += ("kernels.registry", "maps", "postprocess", "preprocess", "sinks", "sources", "telemetry")
 
 
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -116,7 +116,9 @@ def _said(name: str, seconds: float, values: dict[str, float], *, has_pos: bool)
     if name == "MNT" and {"Roll", "Pitch"} <= values.keys():
         absolute = get("YawE", math.nan)
         relative = not math.isfinite(absolute)
-        hung = Attitude(get("YawB", get("Yaw", math.nan)) if relative else absolute, values["Pitch"], values["Roll"], relative)
+        hung = Attitude(
+            get("YawB", get("Yaw", math.nan)) if relative else absolute, values["Pitch"], values["Roll"], relative
+        )
         return Said(seconds, {}, gimbal=hung) if _finite(hung) else None
     if name == "POS" or (name == "GPS" and not has_pos):
         latitude, longitude, altitude = get("Lat", 0.0), get("Lng", 0.0), get("Alt")

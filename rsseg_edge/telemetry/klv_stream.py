@@ -32,10 +32,68 @@ class KlvStream:
 
 
 @dataclass(frozen=True)
-class _Piece:
-    position: int  # of its first byte in the file
-    time: float | None
+class Piece:
+    """What one PES packet of a data stream carries.
+
+    Attributes:
+        time: on the video's clock, in seconds: its own stamp, or that of the picture beside it.
+        data: its bytes; packets of KLV may begin and end anywhere in it.
+    """
+
+    time: float
     data: bytes
+
+
+@dataclass(frozen=True)
+class DataStream:
+    """A data stream of a video file.
+
+    Attributes:
+        pieces: in the order of the file.
+        synchronous: whether all of them carry time stamps of their own.
+    """
+
+    pieces: list[Piece]
+    synchronous: bool
+
+
+def data_streams(path: Path) -> list[DataStream]:
+    """The data streams of a video file; damage in the middle of it is passed over, for the video source reports it.
+
+    Raises:
+        FFmpegError: it cannot be opened.
+    """
+    import av
+
+    raw: dict[int, list[tuple[int, float | None, bytes]]] = {}
+    pictures: list[tuple[int, float]] = []
+    with av.open(str(path)) as container:
+        shown, data = container.streams.video[:1], container.streams.data
+        lag: float | None = None  # from decoding to showing: pictures leave the encoder in the order of decoding
+        try:
+            for packet in container.demux(*shown, *data) if data else ():
+                if not packet.size:
+                    continue
+                base = float(packet.time_base)
+                position = packet.pos if packet.pos is not None else -1
+                if packet.stream in data:
+                    time = None if packet.pts is None else packet.pts * base
+                    raw.setdefault(packet.stream.index, []).append((position, time, bytes(packet)))
+                    continue
+                stamp = packet.dts if packet.dts is not None else packet.pts
+                if stamp is not None:
+                    lag = base * ((stamp if packet.pts is None else packet.pts) - stamp) if lag is None else lag
+                    pictures.append((position, stamp * base + lag))
+        except av.error.FFmpegError:
+            pass
+    pictures.sort()
+    return [
+        DataStream(
+            [Piece(_beside(at, pictures) if time is None else time, data) for at, time, data in pieces],
+            all(time is not None for _, time, _ in pieces),
+        )
+        for pieces in raw.values()
+    ]
 
 
 def read_klv(path: Path) -> KlvStream:
@@ -44,65 +102,34 @@ def read_klv(path: Path) -> KlvStream:
     A packet of a synchronous stream (ST 1402) has the time stamp of the PES packet in which it begins. One of an
     asynchronous stream has none: it belongs to the next picture in the multiplex, corrected by its own clock where
     that runs.
-    """
-    import av
 
-    pieces: dict[int, list[_Piece]] = {}
-    pictures: list[tuple[int, float]] = []
-    with av.open(str(path)) as container:
-        shown = container.streams.video[:1]
-        data = [s for s in container.streams.data if s.codec_context is None or s.codec_context.name == "klv"]
-        lag: float | None = None
-        try:
-            for packet in container.demux(*shown, *data) if data else ():
-                if not packet.size:
-                    continue
-                base = float(packet.time_base)
-                position = packet.pos if packet.pos is not None else -1
-                if packet.stream in shown:
-                    stamp = packet.dts if packet.dts is not None else packet.pts
-                    if stamp is None:
-                        continue
-                    if lag is None:
-                        lag = base * ((packet.pts if packet.pts is not None else stamp) - stamp)
-                    pictures.append((position, stamp * base + lag))
-                else:
-                    time = None if packet.pts is None else packet.pts * base
-                    pieces.setdefault(packet.stream.index, []).append(_Piece(position, time, bytes(packet)))
-        except av.error.FFmpegError:
-            pass  # the video source meets the same damage and says so
-    pictures.sort()
+    Raises:
+        FFmpegError: the file cannot be opened.
+    """
     records: list[TelemetryRecord] = []
     damaged, synchronous = 0, True
-    for stream in pieces.values():
+    for stream in data_streams(path):
         finder = PacketFinder()
-        timed = all(piece.time is not None for piece in stream)
-        found = _records(stream, finder, pictures)
+        found = _records(stream.pieces, finder)
         damaged += finder.damaged
         if found:
-            synchronous &= timed
-            records += found if timed else _by_own_clock(found)
+            synchronous &= stream.synchronous
+            records += found if stream.synchronous else _by_own_clock(found)
     return KlvStream(records, damaged, synchronous)
 
 
-def _records(stream: list[_Piece], finder: PacketFinder, pictures: list[tuple[int, float]]) -> list[TelemetryRecord]:
+def _records(pieces: list[Piece], finder: PacketFinder) -> list[TelemetryRecord]:
     holder = Holder()
     records: list[TelemetryRecord] = []
-    begun = 0.0  # time of the piece in which a packet that is not whole yet began
-
-    def add(packet: bytes, time: float) -> None:
-        records.append(holder.record(time, said_by(packet)))
-
-    for piece in stream:
-        time = piece.time if piece.time is not None else _beside(piece.position, pictures)
+    begun = 0.0  # time of the piece in which a packet began that is not whole yet
+    for piece in pieces:
         waiting = finder.waiting
         for packet in finder.feed(piece.data):
-            add(packet, begun if waiting else time)
+            records.append(holder.record(begun if waiting else piece.time, said_by(packet)))
             waiting = False
         if not waiting:
-            begun = time
-    for packet in finder.end():
-        add(packet, begun)
+            begun = piece.time
+    records += [holder.record(begun, said_by(packet)) for packet in finder.end()]
     return records
 
 

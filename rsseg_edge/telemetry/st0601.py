@@ -81,7 +81,12 @@ def _miis(value: bytes) -> dict[str, Any]:
     if len(value) < 2:
         raise KlvError("an identifier cut short")
     version, usage, rest = value[0], value[1], value[2:]
-    names = [("sensor", usage >> 5 & 3), ("platform", usage >> 3 & 3), ("window", usage >> 2 & 1), ("minor", usage >> 1 & 1)]
+    names = [
+        ("sensor", usage >> 5 & 3),
+        ("platform", usage >> 3 & 3),
+        ("window", usage >> 2 & 1),
+        ("minor", usage >> 1 & 1),
+    ]
     found: dict[str, Any] = {"version": version, "sensor_type": names[0][1], "platform_type": names[1][1]}
     for name, there in names:
         found[name] = rest[:16] if there else None
