@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,9 @@ def require_geo(option: str) -> None:
     Raises:
         UsageError: with the command that installs them.
     """
-    try:
-        import pyogrio
-        import rasterio
-        import shapely  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise UsageError(f"{option} needs {error.name}: pip install 'rsseg-edge[geo]'") from None
+    for library in ("pyogrio", "rasterio", "shapely"):
+        if importlib.util.find_spec(library) is None:
+            raise UsageError(f"{option} needs {library}: pip install 'rsseg-edge[geo]'")
 
 
 class GeoPackage(Sink):
@@ -77,7 +75,7 @@ class GeoPackage(Sink):
         record, place = located
         visible = visible_area(place)
         when = {"time": result.frame.time, "utc": _utc(record.unix)}
-        for polygon in to_map(visible, place, visible):
+        for _, polygon in to_map([visible], place, visible):
             row = {
                 "frame": result.frame.index,
                 **when,
@@ -90,15 +88,17 @@ class GeoPackage(Sink):
             }
             self._add("footprints", polygon, row)
         table = result.segmentation.table
-        for region in regions(result.segmentation, table.selected(self._only)):
-            for polygon in to_map(region.polygon, place, visible):
-                name = table.names[region.index]
-                if self._merged is not None:
-                    seen = Observation(polygon, region.confidence, result.frame.time or 0.0, record.unix)
-                    self._merged.add(name, seen)
-                    continue
-                row = {"frame": result.frame.index, **when, "class": name, "area_m2": square_metres(polygon)}
-                self._add("classes", polygon, {**row, "confidence": region.confidence, "ce90_m": place.ce90})
+        found = list(regions(result.segmentation, table.selected(self._only)))
+        placed = to_map([region.polygon for region in found], place, visible) if found else []
+        if self._merged is not None:
+            for at, polygon in placed:
+                seen = Observation(polygon, found[at].confidence, result.frame.time or 0.0, record.unix)
+                self._merged.add(table.names[found[at].index], seen)
+            return
+        areas = square_metres([polygon for _, polygon in placed])
+        for (at, polygon), area in zip(placed, areas, strict=True):
+            row = {"frame": result.frame.index, **when, "class": table.names[found[at].index], "area_m2": area}
+            self._add("classes", polygon, {**row, "confidence": found[at].confidence, "ce90_m": place.ce90})
 
     def close(self) -> None:
         """Publish the file
@@ -113,7 +113,7 @@ class GeoPackage(Sink):
                 for name, merged in self._merged.finish():
                     row = {
                         "class": name,
-                        "area_m2": square_metres(merged.polygon),
+                        "area_m2": square_metres([merged.polygon])[0],
                         "confidence": merged.confidence,
                         "first": merged.first,
                         "last": merged.last,

@@ -133,10 +133,7 @@ def _data_packet(time: float, stream: Any, data: bytes) -> Any:
 
 def _holds_klv(stream: DataStream) -> bool:
     finder = PacketFinder()
-    for piece in stream.pieces:
-        if next(finder.feed(piece.data), None) is not None or finder.damaged:
-            return True
-    return False
+    return any(next(finder.feed(piece.data), None) is not None or finder.damaged for piece in stream.pieces)
 
 
 def _identity(path: Path) -> int | None:

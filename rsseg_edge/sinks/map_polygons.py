@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from rsseg_edge.telemetry.geodesy import metres_per_degree
 from rsseg_edge.telemetry.georeference import Georeference
 from rsseg_edge.telemetry.homography import metres_around, picture_corners
 
@@ -30,43 +32,53 @@ def visible_area(place: Georeference) -> Any:
     return hull if isinstance(hull, shapely.Polygon) else shapely.Polygon()
 
 
-def to_map(polygon: Any, place: Georeference, visible: Any, *, dense: bool = True) -> list[Any]:
-    """Polygons in longitude and latitude of what can be seen of a polygon in pixel coordinates.
+def to_map(polygons: Sequence[Any], place: Georeference, visible: Any) -> list[tuple[int, Any]]:
+    """What can be seen of polygons in pixel coordinates, in longitude and latitude.
 
     Args:
-        polygon: shapely, in pixel coordinates.
+        polygons: shapely, in pixel coordinates.
         place: where the frame lies.
         visible: of :func:`visible_area`.
-        dense: add vertices to long edges.
 
     Returns:
-        Shapely polygons, valid and oriented counter-clockwise; none where it sees no ground.
+        Position of the polygon that it is a part of, and a valid shapely polygon; none for what sees no ground.
     """
     import shapely
 
-    if not visible.contains(polygon):
-        polygon = polygon.intersection(visible)
-    if dense:
-        polygon = shapely.segmentize(polygon, LONGEST)
-    found = []
-    for part in shapely.get_parts(polygon):
-        if not isinstance(part, shapely.Polygon) or part.is_empty:
-            continue
-        ground = place.mapping.to_ground(shapely.get_coordinates(part))
-        if not np.isfinite(ground).all():
-            continue
-        moved = shapely.make_valid(shapely.set_coordinates(part, ground))
-        found += [p.normalize() for p in shapely.get_parts(moved) if isinstance(p, shapely.Polygon) and p.area > 0]
-    return found
+    whole = np.array(polygons, dtype=object)
+    cut = ~shapely.contains(visible, whole)
+    whole[cut] = shapely.intersection(whole[cut], visible)
+    parts, owners = shapely.get_parts(shapely.segmentize(whole, LONGEST), return_index=True)
+    flat = (shapely.get_type_id(parts) == shapely.GeometryType.POLYGON) & ~shapely.is_empty(parts)
+    parts, owners = parts[flat], owners[flat]
+    ground = place.mapping.to_ground(shapely.get_coordinates(parts))
+    seen = np.isfinite(ground).all(axis=1)
+    vertices = np.repeat(np.arange(len(parts)), shapely.get_num_coordinates(parts))
+    kept = np.bincount(vertices, weights=~seen, minlength=len(parts)) == 0
+    moved = shapely.make_valid(shapely.set_coordinates(parts[kept], ground[kept[vertices]]))
+    valid, again = shapely.get_parts(moved, return_index=True)
+    good = (shapely.get_type_id(valid) == shapely.GeometryType.POLYGON) & (shapely.area(valid) > 0)
+    return list(zip(owners[kept][again[good]].tolist(), valid[good], strict=True))
 
 
-def square_metres(polygon: Any) -> float:
-    """Area of a polygon in longitude and latitude, as it lies on the plane that touches the ellipsoid at it."""
+def square_metres(polygons: Sequence[Any]) -> list[float]:
+    """Areas of polygons in longitude and latitude, each on the plane that touches the ellipsoid at its middle."""
     import shapely
 
-    middle = polygon.representative_point()
-    flat = shapely.transform(polygon, lambda points: metres_around(points, (middle.y, middle.x)))
-    return float(flat.area)
+    whole = np.array(polygons, dtype=object)
+    if not whole.size:
+        return []
+    west, south, east, north = shapely.bounds(whole).T
+    latitude = (south + north) / 2
+    to_north, to_east = metres_per_degree(latitude)
+    vertices = np.repeat(np.arange(len(whole)), shapely.get_num_coordinates(whole))
+    ground = shapely.get_coordinates(whole) - np.stack([(west + east) / 2, latitude], axis=-1)[vertices]
+    metres = ground * np.stack([to_east, to_north], axis=-1)[vertices]
+    # Meridians draw together towards the poles: a degree of longitude is shorter at the northern edge of a polygon.
+    shrink = np.cos(np.radians(latitude[vertices] + ground[:, 1])) / np.cos(np.radians(latitude))[vertices]
+    metres[:, 0] *= shrink
+    areas: list[float] = shapely.area(shapely.set_coordinates(whole, metres)).tolist()
+    return areas
 
 
 def ground_sampling_distance(place: Georeference) -> float | None:

@@ -75,7 +75,7 @@ class Mosaic(Sink):
             return
         place = located[1]
         visible = visible_area(place)
-        outlines = to_map(visible, place, visible)
+        outlines = [polygon for _, polygon in to_map([visible], place, visible)]
         if not outlines or (self._origin is None and not self._begin(place, outlines[0])):
             return
         indices = self._indices(result.segmentation)
@@ -125,7 +125,7 @@ class Mosaic(Sink):
             return False
         west, _, _, north = outline.bounds
         to_north, to_east = metres_per_degree(north)
-        self._origin, self._cell = (west, north), (gsd / to_east, gsd / to_north)
+        self._origin, self._cell = (west, north), (gsd / float(to_east), gsd / float(to_north))
         return True
 
     def _indices(self, segmentation: Segmentation) -> npt.NDArray[np.intp]:

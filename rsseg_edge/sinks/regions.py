@@ -40,8 +40,8 @@ def regions(
         tolerance: outlines are simplified by at most so many pixels: 0.7 undoes the stairs of a slope.
     """
     import cv2
+    import shapely
     from rasterio.features import shapes
-    from shapely.geometry import shape
 
     confidence = segmentation.confidence.ravel().astype(np.float64)
     for index in classes:
@@ -56,7 +56,9 @@ def regions(
         pixels = np.bincount(flat, minlength=count)
         means = np.bincount(flat, weights=confidence, minlength=count) / np.maximum(pixels, 1) / 255
         kept = (pixels >= least) & (np.arange(count) > 0)
-        for outline, label in shapes(labels, mask=kept[labels], connectivity=4):
-            polygon = shape(outline).simplify(tolerance)
+        for outline, value in shapes(labels, mask=kept[labels], connectivity=4):
+            shell, *holes = (shapely.linearrings(ring) for ring in outline["coordinates"])
+            polygon = shapely.simplify(shapely.polygons(shell, holes or None), tolerance)
             if not polygon.is_empty:
-                yield Region(index, polygon, float(means[int(label)]), int(pixels[int(label)]))
+                label = int(value)
+                yield Region(index, polygon, float(means[label]), int(pixels[label]))

@@ -114,11 +114,11 @@ def _said(name: str, seconds: float, values: dict[str, float], *, has_pos: bool)
         turned = Attitude(values["Yaw"] % 360, values["Pitch"], values["Roll"])
         return Said(seconds, {}, vehicle=turned) if _finite(turned) else None
     if name == "MNT" and {"Roll", "Pitch"} <= values.keys():
-        absolute = get("YawE", math.nan)
-        relative = not math.isfinite(absolute)
-        hung = Attitude(
-            get("YawB", get("Yaw", math.nan)) if relative else absolute, values["Pitch"], values["Roll"], relative
-        )
+        yaw = get("YawE", math.nan)
+        relative = not math.isfinite(yaw)
+        if relative:
+            yaw = get("YawB", get("Yaw", math.nan))
+        hung = Attitude(yaw, values["Pitch"], values["Roll"], relative)
         return Said(seconds, {}, gimbal=hung) if _finite(hung) else None
     if name == "POS" or (name == "GPS" and not has_pos):
         latitude, longitude, altitude = get("Lat", 0.0), get("Lng", 0.0), get("Alt")

@@ -49,9 +49,9 @@ def east_north_up(latitude: float, longitude: float) -> Array:
     return np.array([[-sl, cl, 0.0], [-sp * cl, -sp * sl, cp], [cp * cl, cp * sl, sp]])
 
 
-def metres_per_degree(latitude: float) -> tuple[float, float]:
-    """Metres to the north and to the east per degree of latitude and of longitude, at height 0."""
-    sine = np.sin(np.radians(latitude))
-    w = np.sqrt(1 - E2 * sine**2)
+def metres_per_degree(latitude: npt.ArrayLike) -> tuple[Array, Array]:
+    """Metres [...] to the north and to the east per degree of latitude and of longitude, at height 0."""
+    phi = np.radians(latitude)
+    w = np.sqrt(1 - E2 * np.sin(phi) ** 2)
     degree = np.pi / 180
-    return float(A * (1 - E2) / w**3 * degree), float(A / w * np.cos(np.radians(latitude)) * degree)
+    return A * (1 - E2) / w**3 * degree, A / w * np.cos(phi) * degree

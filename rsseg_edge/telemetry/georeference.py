@@ -72,7 +72,7 @@ class Georeference:
             UnlocatedError: the middle of the picture sees no ground.
         """
         width, height = self.size
-        inner = picture_corners((width // 2 or 1, height // 2 or 1)) + [width / 4, height / 4]
+        inner = picture_corners(self.size) / 2 + np.array([width, height]) / 4
         ground = self.mapping.to_ground(np.vstack([inner, [[width / 2, height / 2]]]))
         if not np.isfinite(ground).all():
             raise UnlocatedError("the middle of the picture sees no ground")
@@ -230,4 +230,4 @@ def _ce90(record: TelemetryRecord, size: tuple[int, int], assumed: Assumed) -> f
 def _metres_of(name: str, latitude: float) -> float:
     """Metres of a unit of an attribute whose deviation is given in metres though it is an angle; 1 for the others."""
     north, east = metres_per_degree(latitude)
-    return {"latitude": north, "longitude": east}.get(name, 1.0)
+    return {"latitude": float(north), "longitude": float(east)}.get(name, 1.0)

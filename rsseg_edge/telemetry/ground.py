@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from rsseg_edge.errors import RssegError, UsageError
-from rsseg_edge.telemetry.geodesy import A, B, Array, from_ecef
+from rsseg_edge.telemetry.geodesy import A, Array, B, from_ecef
 
 STEPS = 128  # along a ray through the heights of a terrain model, before the crossing is narrowed down
 HALVINGS = 24

@@ -50,9 +50,7 @@ def open_track(video: VideoFormat, sidecar: Path | None, offset: float, report: 
         return read_log(sidecar, _start(path), offset)
     klv = _klv(sidecar)
     if not klv.records and not klv.damaged:
-        raise UsageError(
-            f"--telemetry {sidecar}: no KLV in it; a DJI .SRT, a MAVLink .tlog or an ArduPilot .bin will do"
-        )
+        raise UsageError(f"--telemetry {sidecar}: no KLV in it; .srt, .tlog and .bin are known by their names")
     return _checked(sidecar, klv, report)
 
 

@@ -33,7 +33,7 @@ LOCATION = pack(latitude=(4, imap(-90, 90)), longitude=(4, imap(-180, 180)), alt
 
 
 def decode(packet: bytes, only: Collection[int] | None = None) -> list[tuple[int, Any]]:
-    """Tags and values of a packet in order, or only those of some tags; see :class:`rsseg_edge.telemetry.values.LocalSet`.
+    """Tags and values of a packet in order; ``only`` as for :class:`rsseg_edge.telemetry.values.LocalSet`.
 
     Raises:
         KlvError: it is no sound local set. The checksum is :func:`rsseg_edge.telemetry.klv.check_packet`'s concern.
@@ -81,14 +81,9 @@ def _miis(value: bytes) -> dict[str, Any]:
     if len(value) < 2:
         raise KlvError("an identifier cut short")
     version, usage, rest = value[0], value[1], value[2:]
-    names = [
-        ("sensor", usage >> 5 & 3),
-        ("platform", usage >> 3 & 3),
-        ("window", usage >> 2 & 1),
-        ("minor", usage >> 1 & 1),
-    ]
-    found: dict[str, Any] = {"version": version, "sensor_type": names[0][1], "platform_type": names[1][1]}
-    for name, there in names:
+    types = {"sensor": usage >> 5 & 3, "platform": usage >> 3 & 3, "window": usage >> 2 & 1, "minor": usage >> 1 & 1}
+    found: dict[str, Any] = {"version": version, "sensor_type": types["sensor"], "platform_type": types["platform"]}
+    for name, there in types.items():
         found[name] = rest[:16] if there else None
         rest = rest[16:] if there else rest
         if there and len(found[name]) < 16:
