@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rsseg_edge.errors import UsageError
+from rsseg_edge.maps import MapRequest, map_sinks, open_locator
 from rsseg_edge.pipeline import Outcome, Pipeline
 from rsseg_edge.postprocess.drawing import Drawing
 from rsseg_edge.segmenter import Segmenter, load
@@ -16,6 +17,7 @@ from rsseg_edge.segmenters.referring import ReferringSegmenter
 from rsseg_edge.sinks.base import Sink
 from rsseg_edge.sinks.frame_log import FrameLog
 from rsseg_edge.sinks.images import ClassMaps, OverlayImages
+from rsseg_edge.sinks.klv_transport import KlvTransport, may_carry_klv
 from rsseg_edge.sinks.overlay_video import OverlayVideo
 from rsseg_edge.sources.base import Selection, Source
 from rsseg_edge.sources.choose import open_source
@@ -77,6 +79,7 @@ class Request:
         vocabulary: of an open-vocabulary model; None takes the bundle's own.
         fast: windows of an open-vocabulary model lie side by side and do not overlap.
         sentences: what a referring model segments.
+        maps: what is put on the map.
     """
 
     where: str
@@ -91,6 +94,7 @@ class Request:
     vocabulary: Vocabulary | None = None
     fast: bool = False
     sentences: Sequence[str] = ()
+    maps: MapRequest = field(default_factory=MapRequest)
 
 
 class Job:
@@ -120,7 +124,10 @@ class Job:
         self.source: Source = open_source(request.where, request.selection, threads=threads.codec, report=report)
         if self.source.video is not None and request.long_side is None:
             self.segmenter.long_side = self.segmenter.spec.video_long_side
+        self._locator = open_locator(self.source.video, request.maps, report)
         self.sinks = _sinks(self.source, request, threads.codec, report)
+        if self._locator is not None:
+            self.sinks += map_sinks(self._locator, request.maps, request.classes_only)
         self._pipeline = Pipeline(self.source.frames(), self.segmenter, self.sinks)
 
     def run(self, on_result: Callable[[Result], None] | None = None) -> Outcome:
@@ -130,6 +137,8 @@ class Job:
         finally:
             self.source.close()
             self.segmenter.close()
+            if self._locator is not None:
+                self._locator.summary()
 
     def counted(self, outcome: Outcome) -> list[str]:
         """Names of the classes to tell of: all that occurred but the background, or those that were asked for."""
@@ -185,6 +194,8 @@ def _sinks(source: Source, request: Request, threads: int, report: Report) -> li
         if target.exists() and target.samefile(where):
             raise UsageError(f"{target} is the input itself; give another folder with -o")
         sinks = [OverlayVideo(target, source.video, drawing.on_video(source.video), threads=threads, report=report)]
+        if may_carry_klv(where):
+            sinks.append(KlvTransport(out / "overlay.ts", target, where))
         if request.class_maps:
             sinks.append(ClassMaps(lambda frame: out / "class_maps" / f"{frame.index:06d}.png", sync=False))
     else:

@@ -42,7 +42,17 @@ EDGE = (
     "bench",
     "engines",
 )
-EDGE += ("kernels.registry", "postprocess", "preprocess", "prompts", "segmenters", "sinks", "sources")
+EDGE += (
+    "kernels.registry",
+    "maps",
+    "postprocess",
+    "preprocess",
+    "prompts",
+    "segmenters",
+    "sinks",
+    "sources",
+    "telemetry",
+)
 
 
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -42,6 +42,24 @@ def run(
     stride: Annotated[int, typer.Option(help="Take every K-th frame.")] = 1,
     start: Annotated[float, typer.Option(help="Begin this many seconds after the first frame.")] = 0.0,
     end: Annotated[float | None, typer.Option(help="Stop this many seconds after the first frame.")] = None,
+    geo: Annotated[Path | None, typer.Option(metavar="OUT.gpkg", help="Map: class polygons, by telemetry.")] = None,
+    geo_merge: Annotated[bool, typer.Option("--geo-merge", help="Map: polygons merged over time.")] = False,
+    mosaic: Annotated[Path | None, typer.Option(metavar="OUT.tif", help="Map: the classes of all frames.")] = None,
+    gsd: Annotated[
+        float | None, typer.Option(metavar="M", help="Map: side of the mosaic's cells.  [default: the first frame's]")
+    ] = None,
+    telemetry: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Map: .srt, .tlog or .bin.  [default: KLV, or .SRT beside]")
+    ] = None,
+    telemetry_offset: Annotated[
+        float, typer.Option(metavar="S", help="Map: seconds of a .tlog or .bin at the first frame.")
+    ] = 0.0,
+    dem: Annotated[Path | None, typer.Option(metavar="DEM.tif", help="Map: terrain, metres above the sea.")] = None,
+    ground: Annotated[float | None, typer.Option(metavar="M", help="Map: flat ground, metres above the sea.")] = None,
+    fov: Annotated[str | None, typer.Option(metavar="H[,V]", help="Map: field of view, degrees.")] = None,
+    mount: Annotated[
+        float | None, typer.Option(metavar="DEG", help="Map: elevation of a camera without gimbal; -90 is down.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the closing table as JSON on stdout.")] = False,
 ) -> None:
     """Segment aerial video or images and draw the classes over them.
@@ -49,6 +67,9 @@ def run(
     A video gives OUT/overlay.mp4 (H.264; size, rate, time stamps and audio of the input), an image
     OUT/NAME.overlay.png. Both give OUT/frames.jsonl: a line a frame with the area share and pixel count of each class.
     --class-maps adds OUT/class_maps/INDEX.png for a video, OUT/NAME.classes.png for an image.
+
+    The KLV of a transport stream goes into OUT/overlay.ts, beside the same overlay. With telemetry (KLV, a DJI .SRT, a
+    log of an autopilot), --geo writes polygons in WGS 84, --mosaic a GeoTIFF.
 
     A file appears under its name when it is whole. Ctrl-C (or SIGTERM) closes the files with the frames that are done;
     a second one drops them. Exit codes: 0 done, 1 something failed or could not be read, 2 the request cannot be met,
@@ -58,6 +79,7 @@ def run(
     from rsseg_edge.cli.summary import print_table, summary_json
     from rsseg_edge.errors import UsageError
     from rsseg_edge.job import Job, Request, Vocabulary
+    from rsseg_edge.maps import MapRequest
     from rsseg_edge.prompts.vocabulary import split_classes
     from rsseg_edge.sources.base import Selection
 
@@ -74,8 +96,9 @@ def run(
     if classes is not None:
         vocabulary = Vocabulary(split_classes(classes), background, threshold)
     selection = Selection(start, end, stride, max_frames)
+    maps = MapRequest(geo, geo_merge, mosaic, gsd, telemetry, telemetry_offset, dem, ground, _field_of_view(fov), mount)
     request = Request(
-        where, model, out, selection, names, alpha, class_maps, long_side, threads, vocabulary, fast, refer or ()
+        where, model, out, selection, names, alpha, class_maps, long_side, threads, vocabulary, fast, refer or (), maps
     )
     job = Job(request, report)
     for note in job.notes:
@@ -102,6 +125,19 @@ def run(
         sys.exit(INTERRUPTED)
     if problems:
         sys.exit(1)
+
+
+def _field_of_view(text: str | None) -> tuple[float, float | None] | None:
+    from rsseg_edge.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        across, *down = (float(part) for part in text.split(","))
+        (vertical,) = down or [None]
+    except ValueError:
+        raise UsageError(f"--fov {text}: degrees, as 62 or 62,38") from None
+    return across, vertical
 
 
 def main() -> None:

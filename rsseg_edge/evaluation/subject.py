@@ -98,3 +98,8 @@ def open_referring(what: str) -> Refer:
 
     refer: Refer = TorchReferring(load_referring(Path(what))[0])
     return refer
+
+
+def _check_checkpoint(what: str) -> None:
+    if not Path(what).is_file():
+        raise UsageError(f"there is no checkpoint {what}")
