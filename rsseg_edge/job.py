@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rsseg_edge.engines.choose import EngineName, Say
 from rsseg_edge.errors import UsageError
 from rsseg_edge.maps import MapRequest, map_sinks, open_locator
 from rsseg_edge.pipeline import Outcome, Pipeline
@@ -80,6 +81,7 @@ class Request:
         fast: windows of an open-vocabulary model lie side by side and do not overlap.
         sentences: what a referring model segments.
         maps: what is put on the map.
+        engine: what runs the network; see :func:`rsseg_edge.engines.choose.open_engine`.
     """
 
     where: str
@@ -95,6 +97,7 @@ class Request:
     fast: bool = False
     sentences: Sequence[str] = ()
     maps: MapRequest = field(default_factory=MapRequest)
+    engine: EngineName = "auto"
 
 
 class Job:
@@ -103,6 +106,7 @@ class Job:
     Args:
         request: what is to be done.
         report: told about what is left out on the way.
+        say: told which engine runs and why; None writes it to the log ``rsseg_edge``.
 
     Attributes:
         notes: a line for each sentence that was cut.
@@ -113,9 +117,11 @@ class Job:
         RssegError: the input or the bundle is damaged.
     """
 
-    def __init__(self, request: Request, report: Report) -> None:
+    def __init__(self, request: Request, report: Report, say: Say | None = None) -> None:
         self.threads = threads = Threads.share(available_cores(), request.threads)
-        self.segmenter: Segmenter = load(request.model, long_side=request.long_side, threads=threads.inference)
+        self.segmenter: Segmenter = load(
+            request.model, long_side=request.long_side, threads=threads.inference, engine=request.engine, say=say
+        )
         self.notes = _refer(self.segmenter, request)
         self.change = _set_vocabulary(self.segmenter, request)
         for name in request.classes_only or ():

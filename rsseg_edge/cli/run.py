@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from rsseg_edge.cli import INTERRUPTED, run_app, say
+from rsseg_edge.cli import INTERRUPTED, EngineChoice, run_app, say
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -38,6 +38,7 @@ def run(
         int | None, typer.Option(help="Longest side that the network sees, pixels.  [default: the bundle's]")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Cores for the network.  [default: all but one]")] = None,
+    engine: Annotated[EngineChoice, typer.Option(help="What runs the network.")] = EngineChoice.auto,
     max_frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
     stride: Annotated[int, typer.Option(help="Take every K-th frame.")] = 1,
     start: Annotated[float, typer.Option(help="Begin this many seconds after the first frame.")] = 0.0,
@@ -98,9 +99,10 @@ def run(
     selection = Selection(start, end, stride, max_frames)
     maps = MapRequest(geo, geo_merge, mosaic, gsd, telemetry, telemetry_offset, dem, ground, _field_of_view(fov), mount)
     request = Request(
-        where, model, out, selection, names, alpha, class_maps, long_side, threads, vocabulary, fast, refer or (), maps
-    )
-    job = Job(request, report)
+        where, model, out, selection, names, alpha, class_maps, long_side, threads,
+        vocabulary=vocabulary, fast=fast, sentences=refer or (), maps=maps, engine=engine.value,
+    )  # fmt: skip
+    job = Job(request, report, say)
     for note in job.notes:
         say(f"warning: {note}")
     if job.change is not None and job.change.encoded:

@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from rsseg_edge.bundle import Bundle, ReferringSpec
 from rsseg_edge.engines.base import Engine
+from rsseg_edge.engines.choose import EngineName, Say, open_engine
+from rsseg_edge.engines.graph_file import read_graph
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.preprocess.check import check_image
@@ -49,6 +51,8 @@ class ReferringSegmenter:
     Args:
         bundle: of a referring network.
         threads: cores of one inference; None takes all.
+        engine: what runs the network; sentences are encoded on the CPU.
+        say: see :func:`rsseg_edge.segmenter.load`.
 
     Example:
         >>> segmenter = rsseg_edge.load("cris-tiny")
@@ -57,15 +61,19 @@ class ReferringSegmenter:
         >>> result.masks  # bool [2, H, W]
     """
 
-    def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, *, threads: int | None = None, engine: EngineName = "auto", say: Say | None = None
+    ) -> None:
         manifest = bundle.manifest
         assert manifest.referring is not None, "the manifest was validated"
         self._referring: ReferringSpec = manifest.referring
         self.spec = manifest.input
         self.long_side = manifest.referring.size
         name = f"bundle {manifest.name}"
-        self._text, self._vision, self._fusion = (
-            _engine(bundle, graph, threads) for graph in ("text", "vision", "fusion")
+        self._text = _cpu_engine(bundle, threads)
+        self._vision, self._fusion = (
+            open_engine(read_graph(bundle, f"{graph}.onnx"), threads=threads, engine=engine, say=say)
+            for graph in ("vision", "fusion")
         )
         self._tokenizer = Tokenizer(
             bundle.read("tokenizer.json"), self._referring.max_words, name=f"{name}: tokenizer.json"
@@ -193,6 +201,7 @@ class ReferringSegmenter:
         return self._features[sentence]
 
 
-def _engine(bundle: Bundle, graph: str, threads: int | None) -> Engine:
-    name = f"bundle {bundle.manifest.name}: {graph}.onnx"
-    return OnnxRuntimeEngine(bundle.read(f"{graph}.onnx"), threads=threads, name=name)
+def _cpu_engine(bundle: Bundle, threads: int | None) -> Engine:
+    # A sentence is encoded once: that is no work for a GPU, whose engines would be built for it.
+    graph = read_graph(bundle, "text.onnx")
+    return OnnxRuntimeEngine(graph.model, threads=threads, name=graph.name)
