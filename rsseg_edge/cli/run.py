@@ -135,11 +135,12 @@ def _field_of_view(text: str | None) -> tuple[float, float | None] | None:
     if text is None:
         return None
     try:
-        across, *down = (float(part) for part in text.split(","))
-        (vertical,) = down or [None]
+        angles = [float(part) for part in text.split(",")]
     except ValueError:
-        raise UsageError(f"--fov {text}: degrees, as 62 or 62,38") from None
-    return across, vertical
+        angles = []
+    if len(angles) not in (1, 2):
+        raise UsageError(f"--fov {text}: degrees, as 62 or 62,38")
+    return angles[0], angles[1] if len(angles) == 2 else None
 
 
 def main() -> None:

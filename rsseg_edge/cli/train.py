@@ -86,9 +86,10 @@ def train(
     } | parse_values(values or ())
     unlabelled = model == "simfeatup"
     needed, other = ("--images", data) if unlabelled else ("--data", images)
-    source = images if unlabelled else data
-    if source is None or other is not None:
+    given = images if unlabelled else data
+    if given is None or other is not None:
         raise UsageError(f"rsseg-train {model} learns from {needed}, and nothing else")
+    source = str(given)
     folder = output or Path("runs") / f"{model}-{Path(source).stem}"
     settings = Settings(folder, overrides, seed, precision, accelerator, threads, resume=not restart)
     if unlabelled:
