@@ -71,14 +71,15 @@ def evaluate(
     Exit code: 0 done, 1 something could not be read or written, 2 the request cannot be met, 130 interrupted.
     """
     from rsseg_edge.datasets.reader import open_dataset
-    from rsseg_edge.errors import UsageError
     from rsseg_edge.evaluation.report import check_picture
     from rsseg_edge.evaluation.subject import reads_sentences
     from rsseg_edge.prompts.vocabulary import split_classes
 
     if reads_sentences(what):
-        if long_side or pairs or png:
-            raise UsageError(f"{what} reads sentences and has no classes: --long-side, --map and --png are not for it")
+        if long_side or classes or pairs or png:
+            raise UsageError(
+                f"{what} reads sentences and has no classes: --long-side, --classes, --map and --png are not for it"
+            )
         _evaluate_referring(what, data, root, split, phrasings, sentences, max_images, shuffle=shuffle, as_json=as_json)
         return
     if phrasings or sentences or shuffle:

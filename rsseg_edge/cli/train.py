@@ -17,7 +17,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def train(
     model: Annotated[
         str,
-        typer.Argument(help="segclip, segclip-tiny, cris, cris-tiny, segearth-ov-tiny, or fpn-baseline to compare."),
+        typer.Argument(
+            help="segclip, segclip-tiny, segearth-ov-tiny, cris, cris-tiny, or fpn-baseline to compare with."
+        ),
     ],
     data: Annotated[str, typer.Option(help="Data set of the table, or a TOML file that describes a folder.")],
     root: Annotated[Path | None, typer.Option(help="Folder that the data set was unpacked in.")] = None,

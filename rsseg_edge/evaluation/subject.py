@@ -60,8 +60,7 @@ def open_subject(what: str, long_side: int | None = None) -> Segmenter:
     """
     if not what.endswith(CHECKPOINTS):
         return load(what, long_side=long_side)
-    if not Path(what).is_file():
-        raise UsageError(f"there is no checkpoint {what}")
+    _check_checkpoint(what)
     try:
         from rsseg_edge.training.checkpoint import read_model
         from rsseg_edge.training.open_vocabulary.segmenter import load_open_vocabulary_segmenter
@@ -83,6 +82,7 @@ def reads_sentences(what: str) -> bool:
     """
     if not what.endswith(CHECKPOINTS):
         return open_bundle(what).manifest.task == "referring"
+    _check_checkpoint(what)
     try:
         from rsseg_edge.training.checkpoint import read_model
         from rsseg_edge.training.referring.task import is_referring
@@ -107,3 +107,8 @@ def open_referring(what: str) -> Refer:
 
     refer: Refer = TorchReferring(load_referring(Path(what))[0])
     return refer
+
+
+def _check_checkpoint(what: str) -> None:
+    if not Path(what).is_file():
+        raise UsageError(f"there is no checkpoint {what}")

@@ -21,8 +21,13 @@ def letterbox(image: UInt8Array, size: int, border: tuple[int, int, int]) -> UIn
         height, width = (max(1, round(side / shrink)) for side in (height, width))
         image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     forth = _to_square(height, width, size)
-    square = cv2.warpAffine(image, forth, (size, size), flags=cv2.INTER_CUBIC, borderValue=border)
-    return np.asarray(square, np.uint8)
+    # Not border as the warp's own: it would bleed into the image, as far as a pixel of a small one is enlarged.
+    flags = {"flags": cv2.INTER_CUBIC, "borderMode": cv2.BORDER_REPLICATE}
+    square = np.asarray(cv2.warpAffine(image, forth, (size, size), **flags), np.uint8)
+    scale = size / max(height, width)
+    top, left = (round((size - scale * side) / 2) for side in (height, width))
+    square[:top], square[size - top :], square[:, :left], square[:, size - left :] = (border,) * 4
+    return square
 
 
 def from_letterbox(values: npt.NDArray[np.float32], height: int, width: int) -> npt.NDArray[np.float32]:

@@ -117,7 +117,7 @@ def _encode(encoder: str, tokens: Sequence[str]) -> Tensor:
     model = BertModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False).eval()
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
-    begin, end = (tokenizer.token_to_id(t) for t in ("[CLS]", "[SEP]"))
+    begin, end = tokenizer.encode("").ids
 
     def ids(token: str) -> list[int]:
         known = tokenizer.token_to_id(token)

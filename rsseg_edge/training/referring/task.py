@@ -36,7 +36,8 @@ class ReferringTask(Task):
         network = self.network
         features = network.fusion.neck.project(*network.vision(network.normalize(image)))
         p3, p4, p5 = (p.repeat_interleave(len(words) // len(image), 0) for p in features)
-        return network.fusion.read(p3, p4, p5, *network.text(words), words == PADDING)
+        word, state = network.text(words)
+        return network.fusion.read(p3, p4, p5, word, state, words == PADDING)
 
 
 def referring_loss(logits: Tensor, masks: Tensor, config: LossConfig) -> dict[str, Tensor]:
@@ -48,7 +49,8 @@ def referring_loss(logits: Tensor, masks: Tensor, config: LossConfig) -> dict[st
         config: weights.
     """
     logits = logits[:, 0].float()
-    truth = F.adaptive_avg_pool2d(masks[:, None].float(), logits.shape[1:])[:, 0]
+    height, width = logits.shape[1:]
+    truth = F.adaptive_avg_pool2d(masks[:, None].float(), (height, width))[:, 0]
     terms = {"entropy": config.entropy * F.binary_cross_entropy_with_logits(logits, truth)}
     if config.dice:
         shares = logits.sigmoid()

@@ -121,7 +121,7 @@ def test_it_is_measured_by_kind(folder, trained):
     ("options", "message"),
     [
         (["--phrasings", "new"], "it is train or held_out"),
-        (["--map", "a=b"], "has no classes: --long-side, --map and --png are not for it"),
+        (["--map", "a=b"], "has no classes: --long-side, --classes, --map and --png are not for it"),
     ],
 )
 def test_options_of_other_models_are_refused(folder, trained, options, message):
