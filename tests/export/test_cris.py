@@ -10,6 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="export is the lab side: it needs torch")
 pytest.importorskip("open_clip")
+onnx = pytest.importorskip("onnx")
 
 import rsseg_edge  # noqa: E402
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine  # noqa: E402
@@ -152,8 +153,13 @@ def test_golden_vectors_through_the_graphs(golden):
 
 
 @pytest.fixture
-def official(network, monkeypatch, tmp_path) -> Path:
-    """What :func:`export_cris` reads as an official checkpoint, of the small network."""
+def official(network, graphs, monkeypatch, tmp_path) -> Path:
+    """What :func:`export_cris` reads as an official checkpoint, of the small network, which is traced only once."""
+
+    def traced(made, size, *, tiled):
+        return {name: onnx.ModelProto.FromString(graph.SerializeToString()) for name, graph in graphs.items()}
+
+    monkeypatch.setattr(export_cris_module, "to_onnx", traced)
     monkeypatch.setattr(export_cris_module, "load_config", lambda name: CONFIG)
     monkeypatch.setattr(export_cris_module, "load_official", lambda made, state: made.load_state_dict(state))
     monkeypatch.setattr(export_cris_module, "GATE_IMAGES", 1)
