@@ -29,8 +29,9 @@ class Camera:
         """Unit vectors [N, 3] along which pixels [N, 2] (x, y) look."""
         u = (2 * pixels[:, 0] / self.size[0] - 1) * self.tangents[0]
         v = (2 * pixels[:, 1] / self.size[1] - 1) * self.tangents[1]
-        rays: Array = np.stack([np.ones_like(u), u, v], axis=-1) @ self.axes
-        return rays / np.linalg.norm(rays, axis=1, keepdims=True)
+        looks = np.stack([np.ones_like(u), u, v], axis=-1) @ self.axes
+        rays: Array = looks / np.linalg.norm(looks, axis=1, keepdims=True)
+        return rays
 
     def pixels(self, points: Array) -> Array:
         """Pixel coordinates [..., 2] of earth-centred points [..., 3]; NaN behind the camera."""
@@ -76,7 +77,8 @@ def pointed(axes: Array, direction: Array) -> Array:
     k = normal / sine
     cross = np.array([[0, -k[2], k[1]], [k[2], 0, -k[0]], [-k[1], k[0], 0]])
     rotation = np.eye(3) + sine * cross + (1 - cosine) * cross @ cross
-    return axes @ rotation.T
+    result: Array = axes @ rotation.T
+    return result
 
 
 def level(direction: Array, up: Array) -> Array | None:

@@ -186,7 +186,8 @@ def _attitude(record: TelemetryRecord, assumed: Assumed, local: Array) -> Array 
         record.heading, record.pitch or 0.0, record.roll or 0.0, record.azimuth or 0.0, elevation, record.twist or 0.0
     )
     north_east_down = np.stack([local[1], local[0], -local[2]])
-    return axes @ north_east_down
+    result: Array = axes @ north_east_down
+    return result
 
 
 def _tangents(record: TelemetryRecord, size: tuple[int, int], assumed: Assumed) -> tuple[float, float]:
@@ -210,7 +211,8 @@ def _ce90(record: TelemetryRecord, size: tuple[int, int], assumed: Assumed) -> f
 
     def center_of(changed: TelemetryRecord) -> Array:
         camera, ground, _ = _camera(changed, size, assumed)
-        return ground.meet(camera.position, camera.rays(middle))[0]
+        point: Array = ground.meet(camera.position, camera.rays(middle))[0]
+        return point
 
     try:
         base = center_of(record)

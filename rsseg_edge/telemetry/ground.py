@@ -87,19 +87,20 @@ class TerrainModel:
         lat, lon = np.broadcast_arrays(np.asarray(latitude, float), np.asarray(longitude, float))
         result = np.full(lat.shape, np.nan)
         known = np.isfinite(lat) & np.isfinite(lon)
-        column, row = self._to_grid * (lon[known], lat[known])
+        grid, x, y = self._to_grid, lon[known], lat[known]
+        column, row = grid.a * x + grid.b * y + grid.c, grid.d * x + grid.e * y + grid.f
         result[known] = _bilinear(self._heights, row - 0.5, column - 0.5)
         return result
 
     def meet(self, origin: Array, rays: Array) -> Array:
         """See :class:`Ground`."""
-        near = np.nan_to_num(_distance(origin, rays, self.highest), nan=0.0)
-        far = _distance(origin, rays, self.lowest)
+        near = np.nan_to_num(_distance(origin, rays, self.highest + 1), nan=0.0)
+        far = _distance(origin, rays, self.lowest - 1)
         points = np.full(rays.shape, np.nan)
         open_ = np.isfinite(far)
         if not open_.any():
             return points
-        o, r, near, far = origin, rays[open_], near[open_], far[open_] + 1.0
+        o, r, near, far = origin, rays[open_], near[open_], far[open_]
         fractions = np.linspace(0.0, 1.0, STEPS + 1)
         distance = near[:, None] + (far - near)[:, None] * fractions
         below = self._clearance(o + distance[..., None] * r[:, None]) <= 0

@@ -69,7 +69,6 @@ def data_streams(path: Path) -> list[DataStream]:
     pictures: list[tuple[int, float]] = []
     with av.open(str(path)) as container:
         shown, data = container.streams.video[:1], container.streams.data
-        lag: float | None = None  # from decoding to showing: pictures leave the encoder in the order of decoding
         try:
             for packet in container.demux(*shown, *data) if data else ():
                 if not packet.size:
@@ -82,8 +81,7 @@ def data_streams(path: Path) -> list[DataStream]:
                     continue
                 stamp = packet.dts if packet.dts is not None else packet.pts
                 if stamp is not None:
-                    lag = base * ((stamp if packet.pts is None else packet.pts) - stamp) if lag is None else lag
-                    pictures.append((position, stamp * base + lag))
+                    pictures.append((position, stamp * base))  # by decoding: a multiplex is laid out in that order
         except av.error.FFmpegError:
             pass
     pictures.sort()

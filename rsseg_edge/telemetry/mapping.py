@@ -52,7 +52,7 @@ class CornerMapping:
 
     def __init__(self, size: tuple[int, int], corners: Array) -> None:
         self._matrix = fit_homography(picture_corners(size), corners)
-        self._inverse = np.linalg.inv(self._matrix)
+        self._inverse: Array = np.linalg.inv(self._matrix).astype(np.float64)
 
     def to_ground(self, pixels: Array) -> Array:
         """See :class:`Mapping`."""

@@ -19,7 +19,7 @@ from rsseg_edge.telemetry.flight_log import Attitude, Said
 MAVLINK1, MAVLINK2 = 0xFE, 0xFD
 SIGNED = 0x01
 YAW_LOCK, YAW_OF_EARTH = 16, 64  # flags of a gimbal device
-Buffer = bytes | bytearray | mmap.mmap
+Buffer = bytes | mmap.mmap
 Fields = tuple[Any, ...]
 
 
@@ -150,7 +150,7 @@ def _gimbal(seconds: float, fields: Fields) -> Said | None:
     pitch = math.asin(max(-1.0, min(1.0, 2 * (w * y - z * x))))
     yaw = math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
     relative = not fields[9] & (YAW_LOCK | YAW_OF_EARTH)
-    turned = Attitude(*map(math.degrees, (yaw, pitch, roll)), relative=relative)
+    turned = Attitude(math.degrees(yaw), math.degrees(pitch), math.degrees(roll), relative)
     return Said(seconds, {"unix": seconds}, gimbal=turned)
 
 

@@ -42,7 +42,7 @@ def read_srt(path: Path, start: float, aspect: float) -> Track:
         raise RssegError(f"cannot read {path}: {error.strerror}") from None
     cues = list(_CUE.finditer(content))
     records = []
-    for cue, following in zip(cues, [*cues[1:], None], strict=True):
+    for cue, following in zip(cues, [*cues[1:], None], strict=False):
         hours, minutes, seconds, fraction = cue.groups()
         time = int(hours[:6]) * 3600 + int(minutes) * 60 + int(seconds) + int(fraction.ljust(3, "0")) / 1000
         text = content[cue.end() : following.start() if following else None]

@@ -86,7 +86,8 @@ def unsigned(low: float, high: float, size: int) -> Reader:
 
     def read(value: bytes) -> float:
         _expect(value, size)
-        return int.from_bytes(value, "big") * ((high - low) / (256**size - 1)) + low
+        step: float = (high - low) / (256**size - 1)
+        return int.from_bytes(value, "big") * step + low
 
     return read
 
