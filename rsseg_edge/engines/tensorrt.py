@@ -208,10 +208,10 @@ class TensorRTEngine:
 
     def _prebuilt(self, shapes: Shapes) -> Built | None:
         """The bundle's own engine for this runtime, GPU and size, if it brings one."""
-        for engine in self._graph.engines:
-            fits = engine.runtime == self._title and self._device.capability in engine.capabilities
-            if fits and engine.shapes == dict(shapes):
-                return Built(engine.read(), b"", 0.0)
+        for brought in self._graph.engines:
+            fits = brought.runtime == self._title and self._device.capability in brought.capabilities
+            if fits and brought.shapes == dict(shapes):
+                return Built(brought.read(), b"", 0.0)
         return None
 
     @property

@@ -103,11 +103,11 @@ def find_plugins(trt: Any, model: bytes, library: Path | None) -> Plugins:
     log = log_of(trt)
     trt.init_libnvinfer_plugins(log.native, "")
     registry = trt.get_plugin_registry()
-    known = {(c.name, c.plugin_version, c.plugin_namespace) for c in registry.all_creators}
+    known = _creators(registry)
     if library is not None and not any(namespace == DOMAIN for _, _, namespace in known):
         if registry.load_library(str(library)) is None:
             raise BuildRefusedError(f"{library}: TensorRT does not load it ({log.take()}); build the package again")
-        known = {(c.name, c.plugin_version, c.plugin_namespace) for c in registry.all_creators}
+        known = _creators(registry)
     ours = tuple(sorted(op for op in operators if (op, "1", DOMAIN) in known))
     # Version 2, an IPluginV3, came with 10.11; version 1 is of an interface that TensorRT is about to drop.
     versions = [v for v in ("2", "1") if any(name == STOCK_DEFORMABLE and v == version for name, version, _ in known)]
@@ -153,10 +153,7 @@ def build(
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log.native)
     if not parser.parse(graph):
-        errors = [parser.get_error(i) for i in range(parser.num_errors)]
-        found = "; ".join(
-            " ".join(f"{e.node_name()} ({e.node_operator()}): {e.desc()}".split())[:300] for e in errors[:3]
-        )
+        found = "; ".join(map(_told, (parser.get_error(i) for i in range(min(3, parser.num_errors)))))
         raise BuildRefusedError(f"{name}: {_title(trt)} does not take the graph: {found or log.take()}")
     config = builder.create_builder_config()
     config.clear_flag(trt.BuilderFlag.TF32)
@@ -174,6 +171,10 @@ def build(
         raise BuildRefusedError(f"{name}: {_title(trt)} does not build the graph: {log.take()}")
     measured = bytes(memoryview(config.get_timing_cache().serialize())) if cache is not None else b""
     return Built(bytes(memoryview(plan)), measured, time.perf_counter() - begin)
+
+
+def _creators(registry: Any) -> set[tuple[str, str, str]]:
+    return {(creator.name, creator.plugin_version, creator.plugin_namespace) for creator in registry.all_creators}
 
 
 def _timing_cache(config: Any, timings: bytes) -> Any:
@@ -211,6 +212,10 @@ def _monitor(trt: Any, progress: Callable[[float], None] | None) -> Any:
             return self.stopped is None
 
     return Monitor()
+
+
+def _told(finding: Any) -> str:
+    return " ".join(f"{finding.node_name()} ({finding.node_operator()}): {finding.desc()}".split())[:300]
 
 
 def _title(trt: Any) -> str:
