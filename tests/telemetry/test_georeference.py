@@ -11,7 +11,6 @@ from rsseg_edge.telemetry.georeference import Assumed, UnlocatedError, locate
 from rsseg_edge.telemetry.ground import LevelGround, TerrainModel
 from rsseg_edge.telemetry.homography import apply_homography, metres_around
 from rsseg_edge.telemetry.klv_stream import read_klv
-from rsseg_edge.telemetry.mapping import CameraMapping
 from rsseg_edge.telemetry.record import TelemetryRecord
 
 SIZE = (640, 480)
@@ -186,9 +185,8 @@ def test_terrain_lifts_the_ground_in_the_picture(tmp_path: Path, projected: bool
 
 def test_beyond_the_terrain_nothing_is_known(tmp_path: Path) -> None:
     terrain = TerrainModel(write_terrain(tmp_path / "d.tif", "EPSG:4326", np.full((9, 9), 500.0), 8.0, 47.0005, 1e-4))
-    seen = CameraMapping(locate(DOWN, SIZE, FLAT).mapping.camera, terrain).to_ground(
-        np.array([[5.0, 240.0], [340, 240]])
-    )
+    place = locate(DOWN, SIZE, Assumed(ground=terrain))
+    seen = place.mapping.to_ground(np.array([[5.0, 240.0], [340, 240]]))
     assert np.isnan(seen[0]).all()
     assert np.isfinite(seen[1]).all()
 
