@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +77,11 @@ def export_cris(request: Request, say: Say) -> Draft:
         f"parity: {100 * parity.agreement:.3f} % of the masks' pixels are those of {parity.reference} "
         f"(at least {100 * parity.threshold:.1f} %), probabilities differ by at most {parity.max_score_difference:.2g}"
     )
+    precision = Precision(
+        name="fp16" if request.precision == "fp16" else "fp32",
+        kept_fp32=kept,
+        measured_on=images.description if kept else "",
+    )
     manifest = Manifest(
         name="new",
         model=request.model,
@@ -83,7 +89,11 @@ def export_cris(request: Request, say: Say) -> Draft:
         config=config.model_dump(mode="json"),
         input=InputSpec(height=config.image_size, width=config.image_size, border=border),
         referring=ReferringSpec(size=config.image_size, max_words=config.word_length, threshold=config.threshold),
-        precision=Precision(name=request.precision, kept_fp32=kept, measured_on=images.description if kept else ""),
+        precision=Precision(
+            name="fp16" if request.precision == "fp16" else "fp32",
+            kept_fp32=kept,
+            measured_on=images.description if kept else "",
+        ),
         files={},
         parity=parity,
         training=training,
@@ -170,7 +180,7 @@ def _halve(
     """Each graph in half precision, by the ranges that it has on the images, and the nodes that stay in fp32."""
     text, vision = (OnnxRuntimeEngine(graphs[name].SerializeToString(), name=name) for name in ("text", "vision"))
     sentences = text.infer({"tokens": tokens})
-    samples = {
+    samples: dict[str, list[dict[str, npt.NDArray[Any]]]] = {
         "text": [{"tokens": tokens}],
         "vision": [{"image": image} for image in images],
         "fusion": [{**vision.infer({"image": image}), **sentences} for image in images],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -48,7 +49,8 @@ class DeployedText(nn.Module):
         super().__init__()
         network = copy.deepcopy(network).eval()
         self.encoder, self.gate = network.text, network.fusion.neck.state
-        self.layers = nn.ModuleList(layer.cross_attention for layer in network.fusion.decoder.layers)
+        layers: Any = network.fusion.decoder.layers
+        self.layers = nn.ModuleList(layer.cross_attention for layer in layers)
         self.projector = network.fusion.projector
         length = network.config.word_length
         position = sine_position(length, network.config.neck.channels[1], torch.zeros(0))
@@ -73,7 +75,7 @@ class DeployedText(nn.Module):
         end = tokens.argmax(1)[:, None, None].expand(-1, 1, x.shape[2])
         return x, x.gather(1, end)[:, 0] @ net.text_projection
 
-    def _read(self, layer: nn.MultiheadAttention, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _read(self, layer: Any, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         # softmax((x Wq + bq)(k Wk + bk)') (v Wv + bv) Wo: Wq and the keys are one matrix, and the values and Wo.
         heads = layer.num_heads
         w_q, w_k, w_v = layer.in_proj_weight.chunk(3)
@@ -100,7 +102,7 @@ class DeployedVision(nn.Module):
         for module in network.vision.modules():
             if isinstance(module, DenseAttentionPool):
                 module.fix_position(size // 32, size // 32)
-        neck = network.fusion.neck
+        neck: Any = network.fusion.neck
         self.merge3 = take_inputs(fold(neck.merge3), 0, neck.project3[0].out_channels, bias=True)
         self.merge4 = take_inputs(fold(neck.merge4), 0, neck.project4[0].out_channels, bias=True)
         for block, side in ((neck.project3, size // 8), (neck.project4, size // 16)):
@@ -130,7 +132,8 @@ class DeployedFusion(nn.Module):
     def __init__(self, network: CRIS, size: int, *, tiled: bool) -> None:
         super().__init__()
         fusion = copy.deepcopy(network.fusion).eval()
-        neck, grid = fusion.neck, size // 16
+        neck: Any = fusion.neck
+        grid = size // 16
 
         merge3, merge4, aggregate, locate = (fold(b) for b in (neck.merge3, neck.merge4, neck.aggregate, neck.locate))
         c3, c = neck.project3[0].out_channels, aggregate.out_channels
@@ -148,7 +151,8 @@ class DeployedFusion(nn.Module):
         self.register_buffer("place", place, persistent=False)
         self.smooth = _conv3(fold(neck.smooth), grid, tiled)
         self.decoder = DeployedDecoder(fusion.decoder, c, grid)
-        _, first, _, second = fusion.projector.upsample
+        upsample: Any = fusion.projector.upsample
+        _, first, _, second = upsample
         self.enlarge = nn.ModuleList((EnlargingConv(fold(first), grid), EnlargingConv(fold(second), 2 * grid)))
 
     def forward(

@@ -33,12 +33,17 @@ _OUT = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1,
 
 def fold(block: nn.Sequential) -> nn.Conv2d:
     """The convolution of a convolution and a BatchNorm in evaluation mode; a ReLU after them is left to the caller."""
-    return fuse_conv_bn_eval(copy.deepcopy(block[0]), copy.deepcopy(block[1]))
+    conv, norm = copy.deepcopy(block[0]), copy.deepcopy(block[1])
+    assert isinstance(conv, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
+    return fuse_conv_bn_eval(conv, norm)
 
 
 def take_inputs(conv: nn.Conv2d, begin: int, end: int, *, bias: bool) -> nn.Conv2d:
     """The part of a convolution that reads the channels from ``begin`` to ``end``; the parts' sum is the whole."""
-    part = nn.Conv2d(end - begin, conv.out_channels, conv.kernel_size, padding=conv.padding, bias=bias)
+    side, padding = conv.kernel_size[0], conv.padding[0]
+    assert not isinstance(padding, str)
+    part = nn.Conv2d(end - begin, conv.out_channels, side, padding=padding, bias=bias)
     part.weight = nn.Parameter(conv.weight[:, begin:end].detach().clone())
     if bias:
         assert conv.bias is not None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Outputs = Mapping[str, npt.NDArray[np.generic]]
+Outputs = Mapping[str, npt.NDArray[Any]]
 
 THRESHOLDS = {"fp32": 0.999, "fp16": 0.995}
 """Least share of decisions in common, by precision of the graph."""
@@ -16,13 +17,13 @@ _CLOSE = {"fp32": 1e-3, "fp16": 2e-2}
 """Features and the like decide nothing by themselves: values this near, by the largest of them, count as the same."""
 
 
-def reflections(inputs: Outputs) -> list[dict[str, npt.NDArray[np.generic]]]:
+def reflections(inputs: Outputs) -> list[dict[str, npt.NDArray[Any]]]:
     """The inputs of a frame, and the same with every image mirrored left to right, top to bottom, and both.
 
     Four frames of the camera at hand in place of one. Images are uint8 [B, H, W, 3].
     """
 
-    def mirrored(value: npt.NDArray[np.generic], axes: tuple[int, ...]) -> npt.NDArray[np.generic]:
+    def mirrored(value: npt.NDArray[Any], axes: tuple[int, ...]) -> npt.NDArray[Any]:
         image = value.dtype == np.uint8 and value.ndim == 4 and value.shape[-1] == 3
         return np.ascontiguousarray(np.flip(value, axes)) if image and axes else value
 
@@ -48,11 +49,11 @@ def agreement(expected: Outputs, found: Outputs, precision: str) -> float:
     return min(_near(value, found[name], _CLOSE[precision]) for name, value in expected.items())
 
 
-def _same(expected: npt.NDArray[np.generic], found: npt.NDArray[np.generic]) -> float:
+def _same(expected: npt.NDArray[Any], found: npt.NDArray[Any]) -> float:
     return float((expected == found).mean())
 
 
-def _near(expected: npt.NDArray[np.generic], found: npt.NDArray[np.generic], share: float) -> float:
+def _near(expected: npt.NDArray[Any], found: npt.NDArray[Any], share: float) -> float:
     if expected.dtype.kind != "f":
         return _same(expected, found)
     a, b = expected.astype(np.float64), found.astype(np.float64)

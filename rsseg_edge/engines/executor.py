@@ -81,7 +81,7 @@ class Executor:
             if self._engine is None:
                 raise PlanRefusedError(f"{name}: the engine does not load: {log_of(trt).take()}")
             tensors = _tensors(trt, self._engine, name)
-            self.inputs = {n: spec for n, (is_input, *spec) in tensors.items() if is_input}
+            self.inputs: dict[str, Any] = {n: spec for n, (is_input, *spec) in tensors.items() if is_input}
             self.outputs = tuple(n for n, (is_input, *_) in tensors.items() if not is_input)
             self._open_slots(tensors, slots)
             if graphs:

@@ -37,6 +37,7 @@ class Projector(nn.Module):
         is applied to nine rows instead of to every pixel.
         """
         written = self.state(state)
+        assert self.pixel.bias is not None
         kernel = written[:, :-1].unflatten(1, (-1, _KERNEL**2)).transpose(1, 2)
         # A column, not a vector: ONNX Runtime 1.31 fuses transpose() into a product with a vector and gets it wrong.
         offset = torch.cat(((kernel @ self.pixel.bias[:, None])[..., 0], written[:, -1:]), 1)
