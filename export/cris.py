@@ -89,11 +89,7 @@ def export_cris(request: Request, say: Say) -> Draft:
         config=config.model_dump(mode="json"),
         input=InputSpec(height=config.image_size, width=config.image_size, border=border),
         referring=ReferringSpec(size=config.image_size, max_words=config.word_length, threshold=config.threshold),
-        precision=Precision(
-            name="fp16" if request.precision == "fp16" else "fp32",
-            kept_fp32=kept,
-            measured_on=images.description if kept else "",
-        ),
+        precision=precision,
         files={},
         parity=parity,
         training=training,
