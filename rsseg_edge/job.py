@@ -108,7 +108,7 @@ class Job:
     def __init__(self, request: Request, report: Report) -> None:
         self.threads = threads = Threads.share(available_cores(), request.threads)
         self.segmenter: Segmenter = load(request.model, long_side=request.long_side, threads=threads.inference)
-        self.change = _set_vocabulary(self.segmenter, request)
+        self.change = set_vocabulary(self.segmenter, request)
         for name in request.classes_only or ():
             self.segmenter.table.index(name)
         self._only = request.classes_only
@@ -144,7 +144,12 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _set_vocabulary(segmenter: Segmenter, request: Request) -> Change | None:
+def set_vocabulary(segmenter: Segmenter, request: Request) -> Change | None:
+    """Set the classes that a request names; what that took.
+
+    Raises:
+        UsageError: it names some for a model that has its own, or none where the bundle has none either.
+    """
     vocabulary = request.vocabulary
     if not isinstance(segmenter, OpenVocabularySegmenter):
         if vocabulary is not None or request.fast:

@@ -1,4 +1,4 @@
-"""``rsseg-run``: segment a video or images and draw the classes."""
+"""``rsseg-run``: segment a video, images or georeferenced scenes and draw the classes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def run(
-    where: Annotated[str, typer.Argument(metavar="INPUT", help="Video, image, folder of images, or a quoted glob.")],
+    where: Annotated[str, typer.Argument(metavar="INPUT", help="Video, image, folder of images, scene, URL, list of scenes, or a quoted glob.")],
     model: Annotated[str, typer.Option(help="Shipped bundle by name, or any bundle's folder.")] = "segclip-tiny",
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")] = Path("out"),
     classes: Annotated[
@@ -40,21 +40,43 @@ def run(
     start: Annotated[float, typer.Option(help="Begin this many seconds after the first frame.")] = 0.0,
     end: Annotated[float | None, typer.Option(help="Stop this many seconds after the first frame.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the closing table as JSON on stdout.")] = False,
+    bands: Annotated[str | None, typer.Option(metavar="R,G,B", help="Scene: bands of red, green, blue, from 1.")] = None,
+    stretch: Annotated[
+        str | None, typer.Option(metavar="LOW,HIGH", help="Scene: percentiles that become 0 and 255.")
+    ] = None,
+    gsd: Annotated[
+        float | None, typer.Option(help="Scene: metres a pixel that the network sees.  [default: the bundle's]")
+    ] = None,
+    tile: Annotated[int | None, typer.Option(help="Scene: side of the windows, pixels.  [default: 1024]")] = None,
+    overlap: Annotated[int | None, typer.Option(help="Scene: overlap of windows, pixels.  [default: 192]")] = None,
+    confidence: Annotated[bool, typer.Option("--confidence", help="Scene: also write the confidence.")] = False,
+    polygons: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Scene: of gpkg, fgb, geojson; or none.  [default: gpkg]")
+    ] = None,
+    simplify: Annotated[
+        float | None, typer.Option(min=0, help="Scene: tolerance of the polygons, pixels.  [default: 1]")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Scene: do finished scenes anew.")] = False,
 ) -> None:
-    """Segment aerial video or images and draw the classes over them.
+    """Segment aerial video, images or georeferenced scenes and draw the classes over them.
 
     A video gives OUT/overlay.mp4 (H.264; size, rate, time stamps and audio of the input), an image
     OUT/NAME.overlay.png. Both give OUT/frames.jsonl: a line a frame with the area share and pixel count of each class.
     --class-maps adds OUT/class_maps/INDEX.png for a video, OUT/NAME.classes.png for an image.
 
+    A scene (GeoTIFF, COG, VRT, JPEG 2000; a path, a URL, s3://, /vsicurl/; a .txt with one a line) gives OUT/NAME.tif
+    (classes as a COG), .gpkg (polygons), .csv and .json (areas), .png (quick-look), .html (map) and .stac.json. Memory
+    does not grow with its area. A run that was stopped in any way goes on when the same command is given again.
+
     A file appears under its name when it is whole. Ctrl-C (or SIGTERM) closes the files with the frames that are done;
     a second one drops them. Exit codes: 0 done, 1 something failed or could not be read, 2 the request cannot be met,
-    130 interrupted.
+    3 parts of a scene could not be read and have no data now, 130 interrupted.
     """
     from rsseg_edge.cli.progress import FrameProgress
     from rsseg_edge.cli.summary import print_table, summary_json
     from rsseg_edge.errors import UsageError
     from rsseg_edge.job import Job, Request, Vocabulary
+    from rsseg_edge.scenes.probe import scene_inputs
     from rsseg_edge.sources.base import Selection
 
     problems: list[str] = []
@@ -70,6 +92,23 @@ def run(
     if classes is not None:
         named = [name.strip() for name in classes.split(";") if name.strip()]
         vocabulary = Vocabulary(named, background, threshold)
+    scene_options = {
+        "--bands": bands, "--stretch": stretch, "--gsd": gsd, "--tile": tile, "--overlap": overlap,
+        "--confidence": confidence, "--polygons": polygons, "--simplify": simplify, "--overwrite": overwrite,
+    }  # fmt: skip
+    scenes = scene_inputs(where)
+    if scenes is not None:
+        frame_options = {
+            "--class-maps": class_maps, "--long-side": long_side, "--max-frames": max_frames, "--stride": stride != 1,
+            "--start": start, "--end": end,
+        }  # fmt: skip
+        _refuse(frame_options, f"{where} is georeferenced: {{}} is for videos and images")
+        from rsseg_edge.cli.scenes import SceneArguments, run_scenes
+
+        given = SceneArguments(bands, stretch, gsd, tile, overlap, confidence, polygons, simplify, overwrite)
+        run_scenes(scenes, given, model, out, vocabulary, fast, names, alpha, threads, as_json)
+        return
+    _refuse(scene_options, f"{{}} is for georeferenced scenes, and {where} is none")
     selection = Selection(start, end, stride, max_frames)
     request = Request(where, model, out, selection, names, alpha, class_maps, long_side, threads, vocabulary, fast)
     job = Job(request, report)
@@ -95,6 +134,15 @@ def run(
         sys.exit(INTERRUPTED)
     if problems:
         sys.exit(1)
+
+
+def _refuse(options: dict[str, object], message: str) -> None:
+    """Refuse options that were given though they mean nothing here; the message has ``{}`` for their names."""
+    from rsseg_edge.errors import UsageError
+
+    given = [name for name, value in options.items() if value not in (None, False, 0.0)]
+    if given:
+        raise UsageError(message.format(", ".join(given)))
 
 
 def main() -> None:

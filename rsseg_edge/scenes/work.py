@@ -111,7 +111,7 @@ class Layers:
         except OSError as error:
             raise RssegError(f"cannot read {self.path(layer)}: {error.strerror}") from None
         if values.size != (bottom - top) * self.width:
-            raise RssegError(f"{self.path(layer)} was cut short; run with --overwrite")
+            raise RssegError(f"{self.path(layer)} was cut short; delete {self.folder}")
         return values.reshape(bottom - top, self.width)
 
 
