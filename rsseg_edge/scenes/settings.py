@@ -89,5 +89,5 @@ def _axis(length: int, fixed: int | None, request: SceneRequest, multiple: int, 
         raise UsageError(f"--overlap {request.overlap}: from 0 to half of --tile {request.tile}")
     tile = fixed or min(request.tile, -(-length // multiple) * multiple)
     overlap = min(request.overlap, tile // 2) // stride * stride
-    halo = min(HALO, overlap // 6) // stride * stride
+    halo = min(HALO, overlap // 4) // stride * stride
     return Axis(length, tile, overlap, halo, stride)
