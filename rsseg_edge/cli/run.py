@@ -16,7 +16,12 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def run(
-    where: Annotated[str, typer.Argument(metavar="INPUT", help="Video, image, folder of images, scene, URL, list of scenes, or a quoted glob.")],
+    where: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT", help="Video, image, folder of images, scene, URL, list of scenes, or a quoted glob."
+        ),
+    ],
     model: Annotated[str, typer.Option(help="Shipped bundle by name, or any bundle's folder.")] = "segclip-tiny",
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")] = Path("out"),
     classes: Annotated[
@@ -40,7 +45,9 @@ def run(
     start: Annotated[float, typer.Option(help="Begin this many seconds after the first frame.")] = 0.0,
     end: Annotated[float | None, typer.Option(help="Stop this many seconds after the first frame.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the closing table as JSON on stdout.")] = False,
-    bands: Annotated[str | None, typer.Option(metavar="R,G,B", help="Scene: bands of red, green, blue, from 1.")] = None,
+    bands: Annotated[
+        str | None, typer.Option(metavar="R,G,B", help="Scene: bands of red, green, blue, from 1.")
+    ] = None,
     stretch: Annotated[
         str | None, typer.Option(metavar="LOW,HIGH", help="Scene: percentiles that become 0 and 255.")
     ] = None,

@@ -86,9 +86,7 @@ def write_polygons(
     return count
 
 
-def _append(
-    path: Path, batch: Sequence[Region], geo: GeoReference, table: ClassTable, *, create: bool = False
-) -> None:
+def _append(path: Path, batch: Sequence[Region], geo: GeoReference, table: ClassTable, *, create: bool = False) -> None:
     import pyogrio.raw
     import shapely
 
@@ -98,7 +96,7 @@ def _append(
         path.unlink(missing_ok=True)
     a, _, c, _, e, f = geo.transform
     polygons = np.array([region.polygon for region in batch], dtype=object)
-    placed = shapely.transform(polygons, lambda xy: xy * (a, e) + (c, f))
+    placed = shapely.transform(polygons, lambda xy: xy * np.array([a, e]) + np.array([c, f]))
     pyogrio.raw.write(
         path,
         shapely.to_wkb(placed),

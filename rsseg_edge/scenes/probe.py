@@ -89,7 +89,7 @@ def _tiff_tags(path: Path) -> set[int]:
             count_size, entry_size = (8, 20) if big else (2, 12)
             count = int.from_bytes(file.read(count_size), "little" if order == "<" else "big")
             entries = file.read(min(count, 4096) * entry_size)
-    except (OSError, OverflowError, struct.error):
+    except (OSError, ValueError, OverflowError, struct.error):
         return set()
     ends = range(0, len(entries) - entry_size + 1, entry_size)
     return {struct.unpack_from(f"{order}H", entries, at)[0] for at in ends}

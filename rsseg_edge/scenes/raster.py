@@ -118,4 +118,3 @@ def _raw_vrt(layer: str, geo: GeoReference, band: str, tags: dict[str, str]) -> 
         f'<SourceFilename relativeToVRT="1">{layer}.u8</SourceFilename><ImageOffset>0</ImageOffset>'
         f"<PixelOffset>1</PixelOffset><LineOffset>{geo.width}</LineOffset></VRTRasterBand></VRTDataset>"
     )
-

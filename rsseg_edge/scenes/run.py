@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rsseg_edge.bundle import open_bundle
-from rsseg_edge.errors import RssegError, UsageError
+from rsseg_edge.errors import UsageError
 from rsseg_edge.job import Request, Threads, available_cores, set_vocabulary
 from rsseg_edge.postprocess.overlay import Overlay
 from rsseg_edge.scenes.areas import AreaCounter, ClassArea, csv_table
@@ -290,9 +290,5 @@ def _finished(path: Path, settings: dict[str, Any], scene: Scene, name: str, tab
             name, scene.geo.width, scene.geo.height, data["gsd"], areas, data["no_data_pixels"], data["polygons"],
             failures, data["seconds"], 0, data["bands"], clock, earlier=True,
         )  # fmt: skip
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise RssegError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from types import TracebackType
@@ -56,11 +57,13 @@ class Scene:
 
     def __init__(self, path: str, options: Options) -> None:
         import rasterio
-        from rasterio.errors import RasterioError
+        from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
         self.path = path
         try:
-            self._dataset = rasterio.open(path)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)  # it is an error below
+                self._dataset = rasterio.open(path)
         except RasterioError as error:
             raise RssegError(f"cannot open {path}: {reason(error)}") from None
         try:

@@ -75,7 +75,9 @@ def plan_windows(geo: GeoReference, spec: InputSpec, stride: int, request: Scene
     scale = native / (request.gsd or max(native, spec.gsd or 0.0))
     height, width = (max(1, round(side * scale)) for side in (geo.height, geo.width))
     if scale > 1 and height * width > 100 * geo.height * geo.width:
-        raise UsageError(f"--gsd {request.gsd:g}: the scene has {native:g} m a pixel; that makes {width} x {height} of it")
+        raise UsageError(
+            f"--gsd {request.gsd:g}: the scene has {native:g} m a pixel; that makes {width} x {height} of it"
+        )
     multiple = math.lcm(spec.multiple_of, stride)
     rows = _axis(height, spec.height, request, multiple, stride)
     columns = _axis(width, spec.width, request, multiple, stride)

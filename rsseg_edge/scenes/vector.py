@@ -68,7 +68,8 @@ class Polygonizer:
     Args:
         pixel_areas: float64 [height]: square metres of a pixel of each row.
         tolerance: of the simplification, in pixels: corners are dropped that span a triangle of less than its square.
-            Common borders stay common, and nothing overlaps or is lost. 0 keeps every corner.
+            Common borders stay common, so that nothing overlaps or is lost, and where data ends they keep every
+            corner. 0 keeps all.
     """
 
     def __init__(self, pixel_areas: npt.NDArray[np.float64], tolerance: float) -> None:
@@ -86,7 +87,7 @@ class Polygonizer:
         pixels = np.bincount(flat, minlength=len(classes))
         sums = np.bincount(flat, confidence.ravel(), len(classes))
         area = np.bincount(flat, np.repeat(areas, labels.shape[1]), len(classes))
-        polygons = outlines(labels, len(classes), self._tolerance, self._row)
+        polygons = outlines(labels, classes != NO_DATA, self._tolerance, self._row)
         first = self._next
         self._next += len(classes)
         for i, class_index in enumerate(classes.tolist()):
@@ -149,17 +150,17 @@ def label(class_map: UInt8Array) -> tuple[Labels, UInt8Array]:
     return labels, np.concatenate(classes)
 
 
-def outlines(labels: Labels, count: int, tolerance: float, top: int) -> npt.NDArray[Any]:
-    """A polygon of each label, simplified together; the border of the labels' rectangle keeps its corners.
+def outlines(labels: Labels, valid: npt.NDArray[np.bool_], tolerance: float, top: int) -> npt.NDArray[Any]:
+    """A polygon of each label, simplified together; their border to no data and to other bands keeps its corners.
 
     Args:
         labels: int32 [h, w], each of them connected.
-        count: of labels.
+        valid: bool [n]: of each label, whether it is simplified with the others.
         tolerance: see :class:`Polygonizer`.
         top: added to y.
 
     Returns:
-        shapely polygons [count].
+        shapely polygons [n].
     """
     import shapely
     from rasterio.features import shapes
@@ -185,10 +186,10 @@ def outlines(labels: Labels, count: int, tolerance: float, top: int) -> npt.NDAr
         holes = np.split(lines[~outer], np.flatnonzero(np.diff(position)) + 1)
         for index, inner in zip(holed.tolist(), holes, strict=True):
             result[index] = shapely.polygons(shells[index], holes=inner)
-    assert len(result) == count, "each label is connected"
+    assert len(result) == len(valid), "each label is connected"
     if tolerance:
-        result = shapely.coverage_simplify(result, tolerance, simplify_boundary=False)
-    moved: npt.NDArray[Any] = shapely.transform(result, lambda p: p + (0, top))
+        result[valid] = shapely.coverage_simplify(result[valid], tolerance, simplify_boundary=False)
+    moved: npt.NDArray[Any] = shapely.transform(result, lambda points: points + np.array([0, top]))
     return moved
 
 

@@ -84,7 +84,7 @@ def test_what_could_not_be_read_is_exit_code_3(run, write_scene, tmp_path: Path,
     ],
 )
 def test_options_that_cannot_be_met(run, scene: Path, tmp_path: Path, options: list[str], part: str) -> None:  # type: ignore[no-untyped-def]
-    code, out, err = run(scene, *options)
+    code, _, err = run(scene, *options)
     assert code == 2, err
     assert part in err
     assert len(err.strip().splitlines()) == 1

@@ -134,14 +134,17 @@ def test_a_run_that_failed_goes_on_with_the_same_pixels(
     assert np.array_equal(pixels(request_.out / "scene.tif"), pixels(tmp_path / "once" / "scene.tif"))
 
 
-def test_a_killed_process_is_gone_on_with(write_scene: Callable[..., Path], scene: Path, request_: SceneRequest) -> None:
+def test_a_killed_process_is_gone_on_with(scene: Path, request_: SceneRequest) -> None:
     arguments = [str(scene), "--model", request_.model, "--tile", "64", "--overlap", "32", "--threads", "1"]
     command = [sys.executable, "-c", COMMAND, *arguments]
-    subprocess.run([*command, "-o", str(request_.out / "once")], check=True, capture_output=True)
+    place = request_.out.parent  # not the checkout: what is installed is tested
+    subprocess.run([*command, "-o", str(request_.out / "once")], check=True, capture_output=True, cwd=place)
     out = request_.out / "killed"
     journal, seen = out / ".scene.work" / "journal", 0
     for _ in range(3):
-        process = subprocess.Popen([*command, "-o", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [*command, "-o", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=place
+        )
         while process.poll() is None:
             lines = len(journal.read_text().splitlines()) if journal.exists() else 0
             if lines > seen:
@@ -150,7 +153,7 @@ def test_a_killed_process_is_gone_on_with(write_scene: Callable[..., Path], scen
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    done = subprocess.run([*command, "-o", str(out), "--json"], check=True, capture_output=True, text=True)
+    done = subprocess.run([*command, "-o", str(out), "--json"], check=True, capture_output=True, text=True, cwd=place)
     assert json.loads(done.stdout)["scenes"][0]["classes"]
     assert np.array_equal(pixels(out / "scene.tif"), pixels(request_.out / "once" / "scene.tif"))
     assert (out / "scene.csv").read_text() == (request_.out / "once" / "scene.csv").read_text()
@@ -168,7 +171,11 @@ def test_two_processes_do_not_work_on_one_scene(scene: Path, request_: SceneRequ
 
 
 def test_what_could_not_be_read_is_told_also_by_a_later_run(
-    scene: Path, request_: SceneRequest, monkeypatch: pytest.MonkeyPatch, write_scene: Callable[..., Path], tmp_path: Path
+    scene: Path,
+    request_: SceneRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    write_scene: Callable[..., Path],
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setattr(reading, "PAUSES", (0.0,))
     path = write_scene(tmp_path / "bad.tif", np.maximum(pixels(scene), 1), compress="deflate", interleave="pixel")
