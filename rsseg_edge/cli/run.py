@@ -64,6 +64,10 @@ def run(
         float | None, typer.Option(min=0, help="Scene: tolerance of the polygons, pixels.  [default: 1]")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Scene: do finished scenes anew.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Scene: processes that share the work.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Scene: a Dask scheduler whose workers share the work.")
+    ] = None,
 ) -> None:
     """Segment aerial video, images or georeferenced scenes and draw the classes over them.
 
@@ -102,6 +106,7 @@ def run(
     scene_options = {
         "--bands": bands, "--stretch": stretch, "--gsd": gsd, "--tile": tile, "--overlap": overlap,
         "--confidence": confidence, "--polygons": polygons, "--simplify": simplify, "--overwrite": overwrite,
+        "--workers": workers, "--cluster": cluster,
     }  # fmt: skip
     scenes = scene_inputs(where)
     if scenes is not None:
@@ -112,7 +117,9 @@ def run(
         _refuse(frame_options, f"{where} is georeferenced: {{}} is for videos and images")
         from rsseg_edge.cli.scenes import SceneArguments, run_scenes
 
-        given = SceneArguments(bands, stretch, gsd, tile, overlap, confidence, polygons, simplify, overwrite)
+        given = SceneArguments(
+            bands, stretch, gsd, tile, overlap, confidence, polygons, simplify, overwrite, workers, cluster
+        )
         run_scenes(scenes, given, model, out, vocabulary, fast, names, alpha, threads, as_json)
         return
     _refuse(scene_options, f"{{}} is for georeferenced scenes, and {where} is none")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from rsseg_edge.cli import INTERRUPTED, say
-from rsseg_edge.errors import RssegError
+from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.job import Vocabulary
 from rsseg_edge.scenes.gdal import require
 from rsseg_edge.scenes.polygon_files import parse_formats
@@ -25,6 +26,7 @@ from rsseg_edge.scenes.run import SceneJob, SceneOutcome, scene_names
 from rsseg_edge.scenes.scene import Options
 from rsseg_edge.scenes.settings import SceneRequest
 from rsseg_edge.scenes.stretch import parse_bands, parse_percentiles
+from rsseg_edge.scenes.units import Pool
 
 INCOMPLETE = 3
 
@@ -42,6 +44,8 @@ class SceneArguments:
     polygons: str | None
     simplify: float | None
     overwrite: bool
+    workers: int | None
+    cluster: str | None
 
 
 def run_scenes(
@@ -66,7 +70,11 @@ def run_scenes(
     """
     require()
     request = _request(given, model, out, vocabulary, fast, classes_only, alpha, threads)
-    job = SceneJob(request)
+    with _pool(given) as pool:
+        _run_all(SceneJob(request, pool), paths, out, as_json)
+
+
+def _run_all(job: SceneJob, paths: Sequence[str], out: Path, as_json: bool) -> None:
     if job.change is not None and job.change.encoded:
         say(f"{job.change.encoded} new words encoded in {job.change.seconds:.1f} s; they are kept for the next run")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -96,6 +104,19 @@ def run_scenes(
         sys.exit(1)
     if any(outcome.failures for outcome in outcomes):
         sys.exit(INCOMPLETE)
+
+
+@contextmanager
+def _pool(given: SceneArguments) -> Iterator[Pool | None]:
+    if given.workers is None and given.cluster is None:
+        yield None
+        return
+    if given.workers is not None and given.cluster is not None:
+        raise UsageError("--workers starts processes here, --cluster takes those of a scheduler: one of them")
+    from rsseg_edge.scenes.cluster import DaskPool
+
+    with DaskPool(given.workers, given.cluster) as pool:
+        yield pool
 
 
 class PixelProgress:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -137,19 +138,13 @@ def _copy(source: Path, made: Path, driver: str, count: int) -> None:
         raise OSError(f"{found} of {count} polygons arrived; is the disk full?")
 
 
-class _named:  # noqa: N801  (reads as a function: with _named(path))
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
     """Turn what GDAL, pyogrio and the file system raise into one line that names the file."""
+    from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if error is None or isinstance(error, RssegError):
-            return
-        from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError
-
-        if isinstance(error, (OSError, DataSourceError, DataLayerError, FeatureError, FieldError, GeometryError)):
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise RssegError(f"cannot write {self._path}: {first}") from None
+    try:
+        yield
+    except (OSError, DataSourceError, DataLayerError, FeatureError, FieldError, GeometryError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise RssegError(f"cannot write {path}: {first}") from None

@@ -195,7 +195,7 @@ class Reader:
                 continue
             step = (box.height, box.width)[axis] / shape[axis]
             ends = (0, cut, shape[axis])
-            for first, last in zip(ends, ends[1:], strict=False):
+            for first, last in (ends[:2], ends[1:]):
                 start, size = begin + first * step, (last - first) * step
                 if axis == 0:
                     yield Box(start, box.left, size, box.width), slice(first, last), slice(None)

@@ -12,7 +12,7 @@ from typing import Any
 
 from rsseg_edge.bundle import open_bundle
 from rsseg_edge.errors import UsageError
-from rsseg_edge.job import Request, Threads, available_cores, set_vocabulary
+from rsseg_edge.job import Threads, available_cores
 from rsseg_edge.postprocess.overlay import Overlay
 from rsseg_edge.scenes.areas import AreaCounter, ClassArea, csv_table
 from rsseg_edge.scenes.gdal import environment
@@ -25,12 +25,11 @@ from rsseg_edge.scenes.segment import Band, BandRun, Clock
 from rsseg_edge.scenes.settings import SceneRequest, plan_windows
 from rsseg_edge.scenes.stac import software_version, stac_item
 from rsseg_edge.scenes.stretch import Stretch
+from rsseg_edge.scenes.units import Pool, Task, consecutive, open_model, store
 from rsseg_edge.scenes.vector import band_rows, regions
 from rsseg_edge.scenes.web_map import web_map
 from rsseg_edge.scenes.windows import Plan
-from rsseg_edge.scenes.work import BandDone, Work
-from rsseg_edge.segmenter import ScoringSegmenter, Segmenter, load
-from rsseg_edge.segmenters.open_vocabulary import Change
+from rsseg_edge.scenes.work import Work
 from rsseg_edge.sinks.images import write_png
 from rsseg_edge.sinks.part_file import named_errors, write_file
 from rsseg_edge.types import ClassTable, UInt8Array
@@ -79,6 +78,7 @@ class SceneJob:
 
     Args:
         request: what is to be done.
+        pool: processes that share the work; None does it all in this one.
 
     Attributes:
         segmenter: the model.
@@ -89,16 +89,11 @@ class SceneJob:
         RssegError: the bundle is damaged.
     """
 
-    def __init__(self, request: SceneRequest) -> None:
-        self.request = request
-        threads = Threads.share(available_cores(), request.threads)
-        segmenter: Segmenter = load(request.model, threads=threads.inference)
-        if not isinstance(segmenter, ScoringSegmenter):
-            raise UsageError(f"model {request.model} has no class scores to blend: scenes need a semantic model")
-        self.segmenter: Segmenter = segmenter
-        self._scoring: ScoringSegmenter = segmenter
-        asked = Request("", request.model, vocabulary=request.vocabulary, fast=request.fast)
-        self.change: Change | None = set_vocabulary(self.segmenter, asked)
+    def __init__(self, request: SceneRequest, pool: Pool | None = None) -> None:
+        self.request, self._pool = request, pool
+        segmenter, change = open_model(request, Threads.share(available_cores(), request.threads).inference)
+        self.segmenter = segmenter
+        self.change = change
         for name in request.classes_only or ():
             self.segmenter.table.index(name)
         out = request.out
@@ -119,7 +114,7 @@ class SceneJob:
         """
         begin = time.perf_counter()
         with environment(), Scene(path, self.request.options) as scene:
-            plan = plan_windows(scene.geo, self.segmenter.spec, self._scoring.score_stride, self.request)
+            plan = plan_windows(scene.geo, self.segmenter.spec, self.segmenter.score_stride, self.request)
             settings = self._settings(scene, plan)
             report = self.request.out / f"{name}.json"
             if self.request.overwrite:
@@ -173,6 +168,12 @@ class SceneJob:
         for failure in work.failures:
             scene.reader.failures[failure.top, failure.left, failure.height, failure.width] = failure
         total = plan.height * plan.width
+        if self._pool is not None:
+            task = Task(scene.path, self.request, scene.stretch, plan, str(work.folder.resolve()))
+            for done in self._pool.bands(task, list(consecutive(work.missing))):
+                work.noted(done)
+                progress(sum(b - a for a, b in work.finished_rows()) * plan.width, total)
+            return clock
         columns = len(plan.columns.starts)
 
         def on_window(row: int, column: int) -> None:
@@ -180,11 +181,10 @@ class SceneJob:
             progress(top * plan.width + (bottom - top) * plan.width * (column + 1) // columns, total)
 
         def on_band(band: Band) -> None:
-            sums = work.layers.write(plan.bounds[band.index], (band.class_map, band.confidence))
-            work.add(BandDone(band.index, sums, band.failures))
+            work.add(store(band, plan, work.layers))
 
-        for bands in _runs(work.missing):
-            BandRun(scene, self._scoring, plan, on_band, on_window, clock).run(bands)
+        for bands in consecutive(work.missing):
+            BandRun(scene, self.segmenter, plan, on_band, on_window, clock).run(bands)
         return clock
 
     def _publish(
@@ -236,19 +236,6 @@ def scene_names(paths: list[str]) -> list[str]:
     from rsseg_edge.sources.images import output_names
 
     return output_names([Path(path) for path in paths])
-
-
-def _runs(bands: list[int]) -> Iterator[range]:
-    """Consecutive bands, each run as a range.
-
-    >>> list(_runs([0, 1, 4]))
-    [range(0, 2), range(4, 5)]
-    """
-    begin = 0
-    for i in range(1, len(bands) + 1):
-        if i == len(bands) or bands[i] != bands[i - 1] + 1:
-            yield range(bands[begin], bands[i - 1] + 1)
-            begin = i
 
 
 def _report(outcome: SceneOutcome, settings: dict[str, Any], table: ClassTable) -> dict[str, Any]:

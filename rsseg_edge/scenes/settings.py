@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rsseg_edge.bundle import InputSpec
@@ -42,7 +42,7 @@ class SceneRequest:
 
     model: str = "segclip-tiny"
     out: Path = Path("out")
-    options: Options = Options()
+    options: Options = field(default_factory=Options)
     gsd: float | None = None
     tile: int = TILE
     overlap: int = OVERLAP

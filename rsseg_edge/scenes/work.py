@@ -115,6 +115,37 @@ class Layers:
         return values.reshape(bottom - top, self.width)
 
 
+class Journal:
+    """Finished bands, a line each, on the disk before :meth:`add` comes back.
+
+    Args:
+        path: appended to.
+
+    Raises:
+        RssegError: the file system refuses.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with named_errors(path):
+            self._file = path.open("ab")
+
+    def add(self, done: BandDone) -> None:
+        """Note that a band is finished.
+
+        Raises:
+            RssegError: the file system refuses.
+        """
+        with named_errors(self._path):
+            self._file.write(f"{done.line()}\n".encode())
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Release the file."""
+        self._file.close()
+
+
 class Work:
     """The folder of a scene that is at work: settings, layers, and a journal of finished bands.
 
@@ -148,9 +179,8 @@ class Work:
                         shutil.rmtree(path) if path.is_dir() else path.unlink()
                 write_file(folder / "settings.json", text.encode())
             self.layers.create()
-            self._read_journal()
-            with named_errors(folder / "journal"):
-                self._journal = (folder / "journal").open("ab")
+            self._read_journals()
+            self._journal = Journal(folder / "journal")
         except BaseException:
             self._lock.release()
             raise
@@ -160,6 +190,10 @@ class Work:
     def missing(self) -> list[int]:
         """Bands that are not finished, in order."""
         return [band for band in range(len(self.bounds) - 1) if band not in self._done]
+
+    def finished_rows(self) -> list[tuple[int, int]]:
+        """First row and end of every band that is finished."""
+        return [(self.bounds[band], self.bounds[band + 1]) for band in self._done]
 
     @property
     def failures(self) -> list[Failure]:
@@ -173,10 +207,11 @@ class Work:
             RssegError: the file system refuses.
         """
         self._done[done.band] = done
-        with named_errors(self.folder / "journal"):
-            self._journal.write(f"{done.line()}\n".encode())
-            self._journal.flush()
-            os.fsync(self._journal.fileno())
+        self._journal.add(done)
+
+    def noted(self, done: BandDone) -> None:
+        """A band is finished, and a journal of its own in this folder says so."""
+        self._done[done.band] = done
 
     def once(self, name: str, measure: Callable[[], Any]) -> Any:
         """What was measured when the work began, so that the rest is made with the same: a JSON value.
@@ -216,20 +251,19 @@ class Work:
         except (OSError, UnicodeDecodeError):
             return False
 
-    def _read_journal(self) -> None:
-        try:
-            lines = (self.folder / "journal").read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise RssegError(f"cannot read {self.folder / 'journal'}: {error.strerror}") from None
-        for line in lines:
-            done = BandDone.parse(line) if line.endswith("\n") else None
-            if done is not None and 0 <= done.band < len(self.bounds) - 1 and self._intact(done):
-                self._done[done.band] = done
-        if lines and not lines[-1].endswith("\n"):  # cut short by a kill: what follows begins a line of its own
-            with named_errors(self.folder / "journal"), (self.folder / "journal").open("ab") as file:
-                file.write(b"\n")
+    def _read_journals(self) -> None:
+        for path in sorted(self.folder.glob("journal*")):
+            try:
+                lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+            except OSError as error:
+                raise RssegError(f"cannot read {path}: {error.strerror}") from None
+            for line in lines:
+                done = BandDone.parse(line) if line.endswith("\n") else None
+                if done is not None and 0 <= done.band < len(self.bounds) - 1 and self._intact(done):
+                    self._done[done.band] = done
+            if lines and not lines[-1].endswith("\n"):  # cut short by a kill: what follows begins a line of its own
+                with named_errors(path), path.open("ab") as file:
+                    file.write(b"\n")
 
     def _intact(self, done: BandDone) -> bool:
         top, bottom = self.bounds[done.band : done.band + 2]
