@@ -20,7 +20,7 @@ LAB = (
     "triton",
     "scipy",
 )
-HEAVY = (*LAB, "cv2", "av", "onnxruntime", "pydantic", "numpy", "rich.progress")
+HEAVY = (*LAB, "cv2", "av", "rasterio", "distributed", "onnxruntime", "pydantic", "numpy", "rich.progress")
 BLOCK = """
 import sys
 class Block:
@@ -42,7 +42,7 @@ EDGE = (
     "bench",
     "engines",
 )
-EDGE += ("kernels.registry", "postprocess", "preprocess", "sinks", "sources")
+EDGE += ("kernels.registry", "postprocess", "preprocess", "scenes", "cli.scenes", "sinks", "sources")
 
 
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:

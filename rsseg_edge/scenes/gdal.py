@@ -15,16 +15,18 @@ CACHE = 128 << 20
 _OPTIONS = {
     "GDAL_CACHEMAX": CACHE,
     "GDAL_NUM_THREADS": "1",
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # a bucket of a million files is not listed for one of them
     "GDAL_HTTP_MULTIRANGE": "YES",
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
     "GDAL_HTTP_CONNECTTIMEOUT": "10",
     "GDAL_HTTP_TIMEOUT": "60",
+    "GDAL_HTTP_MAX_RETRY": "3",  # of a busy server; what else fails is tried again by the reader
+    "GDAL_HTTP_RETRY_DELAY": "0.2",
     "VSI_CACHE": "TRUE",
     "VSI_CACHE_SIZE": 16 << 20,
-    "CPL_VSIL_CURL_NON_CACHED": "",
-    "GTIFF_IGNORE_READ_ERRORS": "NO",
 }
+
+REMOTE = ("/vsicurl", "/vsis3", "/vsigs", "/vsiaz", "/vsioss", "/vsiswift", "/vsiwebhdfs", "/vsihdfs")
+"""What GDAL's names of files that lie behind a network begin with."""
 
 
 def require() -> None:

@@ -70,7 +70,6 @@ def _write_cog(
     path: Path,
 ) -> None:
     import rasterio.shutil
-    from rasterio.errors import RasterioError
 
     made = layers.folder / f"{layer}.tif"
     source = layers.folder / f"{layer}.vrt"
@@ -80,7 +79,7 @@ def _write_cog(
             source, made, driver="COG", BLOCKSIZE=BLOCK, COMPRESS="DEFLATE", BIGTIFF="IF_SAFER",
             OVERVIEW_RESAMPLING=resampling, RESAMPLING=resampling,
         )  # fmt: skip
-    except (RasterioError, OSError) as error:
+    except Exception as error:  # GDAL's errors come as classes of their own here, which derive from Exception directly
         made.unlink(missing_ok=True)
         raise RssegError(f"cannot write {path}: {reason(error)}") from None
     _verify(layers, layer, made, path)

@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rsseg_edge.errors import RssegError
-from rsseg_edge.scenes.gdal import reason
+from rsseg_edge.scenes.gdal import REMOTE, reason
 
-REMOTE = ("/vsicurl", "/vsis3", "/vsigs", "/vsiaz", "/vsioss", "/vsiswift", "/vsiwebhdfs", "/vsihdfs")
 PAUSES = (0.05, 0.2, 0.8)
 """Seconds before a read is tried again."""
 PIECE = 64

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsseg_edge.errors import RssegError, UsageError
-from rsseg_edge.scenes.gdal import reason
+from rsseg_edge.scenes.gdal import REMOTE, environment, reason
 from rsseg_edge.scenes.georeference import GeoReference
 from rsseg_edge.scenes.reading import Box, Reader
 from rsseg_edge.scenes.stretch import Stretch
@@ -60,8 +60,10 @@ class Scene:
         from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
         self.path = path
+        # For one file out of a bucket of a million, the million are not listed: no .ovr and .aux.xml beside it, then.
+        listing = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if path.startswith(REMOTE) else {}
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), environment(**listing):
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)  # it is an error below
                 self._dataset = rasterio.open(path)
         except RasterioError as error:

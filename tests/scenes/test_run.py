@@ -206,6 +206,16 @@ def test_a_full_disk_leaves_nothing_under_a_final_name(scene: Path, request_: Sc
     assert [p.name for p in (small_disk / "out").iterdir() if not p.name.startswith(".")] == []
 
 
+def test_a_disk_that_is_full_when_results_are_written(
+    write_scene: Callable[..., Path], request_: SceneRequest, small_disk: Path, tmp_path: Path
+) -> None:
+    values = np.random.default_rng(0).integers(0, 255, (3, 350, 350), np.uint8)  # its layers take 240 of the 256 KiB
+    path = write_scene(tmp_path / "noise.tif", values)
+    with pytest.raises(RssegError, match=r"cannot write .*noise\.tif"):
+        SceneJob(replace(request_, out=small_disk / "out")).run(str(path), "noise")
+    assert [p.name for p in (small_disk / "out").iterdir() if not p.name.startswith(".")] == []
+
+
 def test_a_folder_that_takes_nothing_is_one_line(scene: Path, request_: SceneRequest, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RssegError, match="cannot write"):
