@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -150,7 +151,7 @@ def run(
         sys.exit(1)
 
 
-def _refuse(options: dict[str, object], message: str) -> None:
+def _refuse(options: Mapping[str, object], message: str) -> None:
     """Refuse options that were given though they mean nothing here; the message has ``{}`` for their names."""
     from rsseg_edge.errors import UsageError
 
