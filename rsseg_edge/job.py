@@ -123,7 +123,7 @@ class Job:
             request.model, long_side=request.long_side, threads=threads.inference, engine=request.engine, say=say
         )
         self.notes = _refer(self.segmenter, request)
-        self.change = _set_vocabulary(self.segmenter, request)
+        self.change = set_vocabulary(self.segmenter, request)
         for name in request.classes_only or ():
             self.segmenter.table.index(name)
         self._only = request.classes_only
@@ -173,7 +173,12 @@ def _refer(segmenter: Segmenter, request: Request) -> tuple[str, ...]:
     return ()
 
 
-def _set_vocabulary(segmenter: Segmenter, request: Request) -> Change | None:
+def set_vocabulary(segmenter: Segmenter, request: Request) -> Change | None:
+    """Set the classes that a request names; what that took.
+
+    Raises:
+        UsageError: it names some for a model that has its own, or none where the bundle has none either.
+    """
     vocabulary = request.vocabulary
     if not isinstance(segmenter, OpenVocabularySegmenter):
         if vocabulary is not None or request.fast:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
 
 from rsseg_edge.bundle import InputSpec, open_bundle
 from rsseg_edge.engines.choose import EngineName, Say, open_engine
@@ -72,6 +75,34 @@ class Segmenter(Protocol):
 
     def close(self) -> None:
         """Release the engines."""
+
+
+@runtime_checkable
+class ScoringSegmenter(Protocol):
+    """A segmenter whose answers for overlapping windows can be blended before a class is chosen.
+
+    Attributes:
+        score_stride: pixels a side that one score stands for.
+    """
+
+    score_stride: int
+
+    def scores(self, image: UInt8Array) -> npt.NDArray[np.float32]:
+        """Scores of one window, at its own scale.
+
+        Args:
+            image: uint8 [H, W, 3] RGB; sides are multiples of ``spec.multiple_of`` and of ``score_stride``, and those
+                of ``spec.height`` and ``spec.width`` where those are set.
+
+        Returns:
+            float32 [Q, H / score_stride, W / score_stride], such that means of them are scores again.
+
+        Raises:
+            RssegError: the engine failed, or the bundle's graph gives no scores.
+        """
+
+    def decide(self, scores: npt.NDArray[np.float32]) -> tuple[UInt8Array, UInt8Array]:
+        """Class map and confidence, uint8 [h, w] each, of (blended) scores [Q, h, w]."""
 
 
 def load(

@@ -20,7 +20,7 @@ LAB = (
     "triton",
     "scipy",
 )
-HEAVY = (*LAB, "cv2", "av", "onnxruntime", "pydantic", "numpy", "rich.progress")
+HEAVY = (*LAB, "cv2", "av", "rasterio", "distributed", "onnxruntime", "pydantic", "numpy", "rich.progress")
 BLOCK = """
 import sys
 class Block:
@@ -43,11 +43,13 @@ EDGE = (
     "engines",
 )
 EDGE += (
+    "cli.scenes",
     "kernels.registry",
     "maps",
     "postprocess",
     "preprocess",
     "prompts",
+    "scenes",
     "segmenters",
     "sinks",
     "sources",
