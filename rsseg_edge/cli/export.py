@@ -27,7 +27,9 @@ class PrecisionName(str, Enum):
 
 @app.command()
 def export(
-    model: Annotated[str, typer.Option(help="segclip, segclip-tiny, cris, cris-r101, cris-tiny, segearth-ov.")],
+    model: Annotated[
+        str, typer.Option(help="segclip, segclip-tiny, cris, cris-r101, cris-tiny, segearth-ov, segearth-ov-tiny.")
+    ],
     output: Annotated[Path, typer.Option("-o", help="Folder of the bundle.")],
     precision: Annotated[PrecisionName, typer.Option(help="Arithmetic of the graph.")] = PrecisionName.fp32,
     checkpoint: Annotated[
@@ -48,11 +50,11 @@ def export(
         typer.Option(metavar="TAG|FILE", help="segearth-ov: a tag of open_clip or a file. [default: openai]"),
     ] = None,
     upsampler_weights: Annotated[
-        Path | None, typer.Option(help="segearth-ov: checkpoint of SimFeatUp, JBUOne or JBUStack.")
+        Path | None, typer.Option(help="segearth-ov and its -tiny: checkpoint of SimFeatUp, JBUOne or JBUStack.")
     ] = None,
     classes: Annotated[
         str | None,
-        typer.Option(metavar="'A,B; C'", help="segearth-ov: classes of who names none: by ';', synonyms by ','."),
+        typer.Option(metavar="'A,B; C'", help="Open vocabulary: classes of who names none: by ';', synonyms by ','."),
     ] = None,
     score: Annotated[str | None, typer.Option(help="Measure the bundle on this data set's validation split.")] = None,
     root: Annotated[Path | None, typer.Option(help="Folder that the data set was unpacked in.")] = None,
