@@ -79,6 +79,24 @@ class Score(_Strict):
     overall_accuracy: float
 
 
+class EngineSpec(_Strict):
+    """An engine that was built ahead of time from one of the bundle's graphs; built, not yet run.
+
+    Attributes:
+        file: the engine's name in the bundle.
+        graph: that it was built from.
+        runtime: name and version of the builder; no other version is sure to load it.
+        capabilities: compute capabilities of the GPUs that it is for.
+        shapes: of the graph's inputs.
+    """
+
+    file: str
+    graph: str
+    runtime: str
+    capabilities: tuple[tuple[int, int], ...]
+    shapes: Mapping[str, tuple[int, ...]]
+
+
 class Training(_Strict):
     """Where the weights come from: ``recipe`` as it was run, ``start`` what the run went on from."""
 
@@ -151,6 +169,7 @@ class Manifest(_Strict):
     referring: ReferringSpec | None = None
     precision: Precision
     files: Mapping[str, str]
+    engines: tuple[EngineSpec, ...] = ()
     parity: Parity | None = None
     training: Training | None = None
     scores: tuple[Score, ...] = ()

@@ -42,7 +42,19 @@ EDGE = (
     "bench",
     "engines",
 )
-EDGE += ("kernels.registry", "postprocess", "preprocess", "scenes", "cli.scenes", "sinks", "sources")
+EDGE += (
+    "kernels.registry",
+    "maps",
+    "postprocess",
+    "preprocess",
+    "prompts",
+    "scenes",
+    "cli.scenes",
+    "segmenters",
+    "sinks",
+    "sources",
+    "telemetry",
+)
 
 
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rsseg_edge.errors import UsageError
 
-INSTALL = "pip install 'rsseg-edge[scenes]'"
+INSTALL = "pip install 'rsseg-edge[geo]'"
 CACHE = 128 << 20
 """Bytes of decoded blocks that GDAL keeps; its default is a twentieth of the machine's memory."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rsseg_edge.bundle import open_bundle
+from rsseg_edge.engines.choose import Say
 from rsseg_edge.errors import UsageError
 from rsseg_edge.job import Threads, available_cores
 from rsseg_edge.postprocess.overlay import Overlay
@@ -79,6 +80,7 @@ class SceneJob:
     Args:
         request: what is to be done.
         pool: processes that share the work; None does it all in this one.
+        say: told which engine runs and why; None writes it to the log ``rsseg_edge``.
 
     Attributes:
         segmenter: the model.
@@ -89,9 +91,10 @@ class SceneJob:
         RssegError: the bundle is damaged.
     """
 
-    def __init__(self, request: SceneRequest, pool: Pool | None = None) -> None:
+    def __init__(self, request: SceneRequest, pool: Pool | None = None, say: Say | None = None) -> None:
         self.request, self._pool = request, pool
-        segmenter, change = open_model(request, Threads.share(available_cores(), request.threads).inference)
+        threads = Threads.share(available_cores(), request.threads).inference
+        segmenter, change = open_model(request, threads, say)
         self.segmenter = segmenter
         self.change = change
         for name in request.classes_only or ():

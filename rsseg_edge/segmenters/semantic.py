@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsseg_edge.bundle import InputSpec
-from rsseg_edge.engines.base import Engine
+from rsseg_edge.engines.base import Engine, Pending
 from rsseg_edge.errors import RssegError
 from rsseg_edge.postprocess.enlarge import enlarge
 from rsseg_edge.preprocess.check import check_image
@@ -46,17 +46,20 @@ class SemanticSegmenter:
         check_image(image)
         return np.ascontiguousarray(to_canvas(image, self._fit(image))[None])
 
-    def infer(self, prepared: UInt8Array) -> tuple[UInt8Array, UInt8Array]:
-        """Run the graph on what :meth:`prepare` gave: class map and confidence, uint8 [h, w] each."""
-        result = self._engine.infer({"image": prepared}, ("class_map", "confidence"))
-        return result["class_map"][0], result["confidence"][0]
+    def infer(self, prepared: UInt8Array) -> Pending:
+        """Run the graph on what :meth:`prepare` gave: class map and confidence, uint8 [1, h, w] each.
 
-    def finish(self, image: UInt8Array, raw: tuple[UInt8Array, UInt8Array]) -> Segmentation:
+        On a GPU it only sets off; :meth:`finish` waits for it, and the next frame's input goes up meanwhile.
+        """
+        return self._engine.start({"image": prepared}, ("class_map", "confidence"))
+
+    def finish(self, image: UInt8Array, raw: Pending) -> Segmentation:
         """Bring what :meth:`infer` gave back to the size of the image."""
         import cv2
 
         height, width = self._fit(image).content
-        class_map, confidence = (part[:height, :width] for part in raw)
+        found = raw.result()
+        class_map, confidence = (found[name][0, :height, :width] for name in ("class_map", "confidence"))
         if class_map.shape != image.shape[:2]:
             class_map = enlarge(np.ascontiguousarray(class_map), *image.shape[:2])
             confidence = cv2.resize(confidence, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
