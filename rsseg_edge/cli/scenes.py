@@ -21,13 +21,13 @@ from rsseg_edge.cli import INTERRUPTED, say
 from rsseg_edge.engines.choose import EngineName
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.job import Vocabulary
-from rsseg_edge.scenes.gdal import require
 from rsseg_edge.scenes.polygon_files import parse_formats
 from rsseg_edge.scenes.run import SceneJob, SceneOutcome, scene_names
 from rsseg_edge.scenes.scene import Options
 from rsseg_edge.scenes.settings import SceneRequest
 from rsseg_edge.scenes.stretch import parse_bands, parse_percentiles
 from rsseg_edge.scenes.units import Pool
+from rsseg_edge.sinks.geo_package import require_geo
 
 INCOMPLETE = 3
 
@@ -70,7 +70,7 @@ def run_scenes(
         UsageError: the request cannot be met.
         RssegError: the only scene failed.
     """
-    require()
+    require_geo("a georeferenced scene")
     request = _request(given, model, out, vocabulary, fast, classes_only, alpha, threads, engine)
     with _pool(given) as pool:
         _run_all(SceneJob(request, pool, say), paths, out, as_json)
