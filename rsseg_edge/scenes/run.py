@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +172,8 @@ class SceneJob:
             scene.reader.failures[failure.top, failure.left, failure.height, failure.width] = failure
         total = plan.height * plan.width
         if self._pool is not None:
-            task = Task(scene.path, self.request, scene.stretch, plan, str(work.folder.resolve()))
+            request = replace(self.request, model=_anywhere(self.request.model))
+            task = Task(_anywhere(scene.path), request, scene.stretch, plan, _anywhere(str(work.folder)))
             for done in self._pool.bands(task, list(consecutive(work.missing))):
                 work.noted(done)
                 progress(sum(b - a for a, b in work.finished_rows()) * plan.width, total)
@@ -239,6 +240,11 @@ def scene_names(paths: list[str]) -> list[str]:
     from rsseg_edge.sources.images import output_names
 
     return output_names([Path(path) for path in paths])
+
+
+def _anywhere(path: str) -> str:
+    """A path as a process elsewhere finds it; a name or URL as it is."""
+    return str(Path(path).resolve()) if Path(path).exists() else path
 
 
 def _report(outcome: SceneOutcome, settings: dict[str, Any], table: ClassTable) -> dict[str, Any]:
