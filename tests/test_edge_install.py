@@ -43,13 +43,13 @@ EDGE = (
     "engines",
 )
 EDGE += (
-    "cli.scenes",
     "kernels.registry",
     "maps",
     "postprocess",
     "preprocess",
     "prompts",
     "scenes",
+    "cli.scenes",
     "segmenters",
     "sinks",
     "sources",

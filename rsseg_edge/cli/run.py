@@ -56,8 +56,8 @@ def run(
         float | None,
         typer.Option(
             metavar="M",
-            help="Metres: side of the mosaic's cells, or of a scene's pixels as the network sees them.  "
-            "[default: the first frame's, or the bundle's]",
+            help="Map: side of the mosaic's cells. Scene: metres a pixel that the network sees.  "
+            "[default: the first frame's; the bundle's, for a finer scene]",
         ),
     ] = None,
     telemetry: Annotated[
@@ -100,13 +100,12 @@ def run(
     OUT/NAME.overlay.png. Both give OUT/frames.jsonl: a line a frame with the area share and pixel count of each class.
     --class-maps adds OUT/class_maps/INDEX.png for a video, OUT/NAME.classes.png for an image.
 
-    The KLV of a transport stream goes into OUT/overlay.ts, beside the same overlay. With telemetry (KLV, a DJI .SRT, a
-    log of an autopilot), --geo writes polygons in WGS 84, --mosaic a GeoTIFF.
-
-
     A scene (GeoTIFF, COG, VRT, JPEG 2000; a path, a URL, s3://, /vsicurl/; a .txt with one a line) gives OUT/NAME.tif
     (classes as a COG), .gpkg (polygons), .csv and .json (areas), .png (quick-look), .html (map) and .stac.json. Memory
     does not grow with its area. A run that was stopped in any way goes on when the same command is given again.
+
+    The KLV of a transport stream goes into OUT/overlay.ts, beside the same overlay. With telemetry (KLV, a DJI .SRT, a
+    log of an autopilot), --geo writes polygons in WGS 84, --mosaic a GeoTIFF.
 
     A file appears under its name when it is whole. Ctrl-C (or SIGTERM) closes the files with the frames that are done;
     a second one drops them. Exit codes: 0 done, 1 something failed or could not be read, 2 the request cannot be met,
@@ -142,7 +141,9 @@ def run(
     if scenes is not None:
         frame_options = {
             "--class-maps": class_maps, "--long-side": long_side, "--max-frames": max_frames, "--stride": stride != 1,
-            "--start": start, "--end": end, "--refer": refer, "--geo": geo, "--mosaic": mosaic,
+            "--start": start, "--end": end, "--refer": refer or None, "--geo": geo, "--geo-merge": geo_merge,
+            "--mosaic": mosaic, "--telemetry": telemetry, "--telemetry-offset": telemetry_offset, "--dem": dem,
+            "--ground": ground, "--fov": fov, "--mount": mount,
         }  # fmt: skip
         _refuse(frame_options, f"{where} is georeferenced: {{}} is for videos and images")
         from rsseg_edge.cli.scenes import SceneArguments, run_scenes
@@ -150,7 +151,7 @@ def run(
         given = SceneArguments(
             bands, stretch, gsd, tile, overlap, confidence, polygons, simplify, overwrite, workers, cluster
         )
-        run_scenes(scenes, given, model, out, vocabulary, fast, names, alpha, threads, as_json)
+        run_scenes(scenes, given, model, out, vocabulary, fast, names, alpha, threads, engine.value, as_json)
         return
     _refuse(scene_options, f"{{}} is for georeferenced scenes, and {where} is none")
     selection = Selection(start, end, stride, max_frames)
@@ -186,6 +187,15 @@ def run(
         sys.exit(1)
 
 
+def _refuse(options: Mapping[str, object], message: str) -> None:
+    """Refuse options that were given though they mean nothing here; the message has ``{}`` for their names."""
+    from rsseg_edge.errors import UsageError
+
+    given = [name for name, value in options.items() if value not in (None, False, 0.0)]
+    if given:
+        raise UsageError(message.format(", ".join(given)))
+
+
 def _field_of_view(text: str | None) -> tuple[float, float | None] | None:
     from rsseg_edge.errors import UsageError
 
@@ -198,15 +208,6 @@ def _field_of_view(text: str | None) -> tuple[float, float | None] | None:
     if len(angles) not in (1, 2):
         raise UsageError(f"--fov {text}: degrees, as 62 or 62,38")
     return angles[0], angles[1] if len(angles) == 2 else None
-
-
-def _refuse(options: Mapping[str, object], message: str) -> None:
-    """Refuse options that were given though they mean nothing here; the message has ``{}`` for their names."""
-    from rsseg_edge.errors import UsageError
-
-    given = [name for name, value in options.items() if value not in (None, False, 0.0)]
-    if given:
-        raise UsageError(message.format(", ".join(given)))
 
 
 def main() -> None:

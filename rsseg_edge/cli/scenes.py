@@ -18,15 +18,16 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from rsseg_edge.cli import INTERRUPTED, say
+from rsseg_edge.engines.choose import EngineName
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.job import Vocabulary
-from rsseg_edge.scenes.gdal import require
 from rsseg_edge.scenes.polygon_files import parse_formats
 from rsseg_edge.scenes.run import SceneJob, SceneOutcome, scene_names
 from rsseg_edge.scenes.scene import Options
 from rsseg_edge.scenes.settings import SceneRequest
 from rsseg_edge.scenes.stretch import parse_bands, parse_percentiles
 from rsseg_edge.scenes.units import Pool
+from rsseg_edge.sinks.geo_package import require_geo
 
 INCOMPLETE = 3
 
@@ -58,6 +59,7 @@ def run_scenes(
     classes_only: Sequence[str] | None,
     alpha: float,
     threads: int | None,
+    engine: EngineName,
     as_json: bool,
 ) -> None:
     """Do every scene; exit with 3 where parts could not be read, with 1 where a whole scene failed.
@@ -68,10 +70,10 @@ def run_scenes(
         UsageError: the request cannot be met.
         RssegError: the only scene failed.
     """
-    require()
-    request = _request(given, model, out, vocabulary, fast, classes_only, alpha, threads)
+    require_geo("a georeferenced scene")
+    request = _request(given, model, out, vocabulary, fast, classes_only, alpha, threads, engine)
     with _pool(given) as pool:
-        _run_all(SceneJob(request, pool), paths, out, as_json)
+        _run_all(SceneJob(request, pool, say), paths, out, as_json)
 
 
 def _run_all(job: SceneJob, paths: Sequence[str], out: Path, as_json: bool) -> None:
@@ -159,6 +161,7 @@ def _request(
     classes_only: Sequence[str] | None,
     alpha: float,
     threads: int | None,
+    engine: EngineName,
 ) -> SceneRequest:
     bands = None if given.bands is None else parse_bands(given.bands)
     percentiles = None if given.stretch is None else parse_percentiles(given.stretch)
@@ -176,6 +179,7 @@ def _request(
         alpha=alpha,
         confidence=given.confidence,
         threads=threads,
+        engine=engine,
         overwrite=given.overwrite,
         **{name: value for name, value in chosen.items() if value is not None},
     )

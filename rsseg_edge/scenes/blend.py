@@ -130,7 +130,7 @@ def decide_band(cells: Cells, plan: Plan, segmenter: ScoringSegmenter) -> tuple[
 
 def _positions(first: int, last: int, scale: float) -> npt.NDArray[np.float64]:
     """Of output pixels first to last, in cells: 0 is the middle of the first."""
-    return (np.arange(first, last) + 0.5) / scale - 0.5
+    return np.asarray((np.arange(first, last) + 0.5) / scale - 0.5, np.float64)
 
 
 def _reach(positions: npt.NDArray[np.float64], cells: int) -> tuple[int, int]:

@@ -6,9 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rsseg_edge.errors import UsageError
-
-INSTALL = "pip install 'rsseg-edge[geo]'"
 CACHE = 128 << 20
 """Bytes of decoded blocks that GDAL keeps; its default is a twentieth of the machine's memory."""
 
@@ -27,20 +24,6 @@ _OPTIONS = {
 
 REMOTE = ("/vsicurl", "/vsis3", "/vsigs", "/vsiaz", "/vsioss", "/vsiswift", "/vsiwebhdfs", "/vsihdfs")
 """What GDAL's names of files that lie behind a network begin with."""
-
-
-def require() -> None:
-    """Refuse where the extra is not installed.
-
-    Raises:
-        UsageError: it says what to install.
-    """
-    try:
-        import pyogrio  # noqa: F401
-        import rasterio  # noqa: F401
-        import shapely  # noqa: F401
-    except ImportError as error:
-        raise UsageError(f"georeferenced scenes need {error.name}: {INSTALL}") from None
 
 
 @contextmanager

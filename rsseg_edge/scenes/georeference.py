@@ -89,7 +89,7 @@ class GeoReference:
         across = _metres(place, self.degrees(middle[:-1] + step, centers) - self.degrees(middle[:-1] - step, centers))
         down = _metres(place, self.degrees(middle[:-1], centers + step) - self.degrees(middle[:-1], centers - step))
         area = np.abs(across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0])
-        return np.interp(np.arange(self.height) + 0.5, centers, area)
+        return np.asarray(np.interp(np.arange(self.height) + 0.5, centers, area), np.float64)
 
 
 def _metres(place: Floats, difference: Floats) -> Floats:

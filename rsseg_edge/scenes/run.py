@@ -6,11 +6,12 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rsseg_edge.bundle import open_bundle
+from rsseg_edge.engines.choose import Say
 from rsseg_edge.errors import UsageError
 from rsseg_edge.job import Threads, available_cores
 from rsseg_edge.postprocess.overlay import Overlay
@@ -79,6 +80,7 @@ class SceneJob:
     Args:
         request: what is to be done.
         pool: processes that share the work; None does it all in this one.
+        say: told which engine runs and why; None writes it to the log ``rsseg_edge``.
 
     Attributes:
         segmenter: the model.
@@ -89,9 +91,10 @@ class SceneJob:
         RssegError: the bundle is damaged.
     """
 
-    def __init__(self, request: SceneRequest, pool: Pool | None = None) -> None:
+    def __init__(self, request: SceneRequest, pool: Pool | None = None, say: Say | None = None) -> None:
         self.request, self._pool = request, pool
-        segmenter, change = open_model(request, Threads.share(available_cores(), request.threads).inference)
+        threads = Threads.share(available_cores(), request.threads).inference
+        segmenter, change = open_model(request, threads, say)
         self.segmenter = segmenter
         self.change = change
         for name in request.classes_only or ():
@@ -169,7 +172,8 @@ class SceneJob:
             scene.reader.failures[failure.top, failure.left, failure.height, failure.width] = failure
         total = plan.height * plan.width
         if self._pool is not None:
-            task = Task(scene.path, self.request, scene.stretch, plan, str(work.folder.resolve()))
+            request = replace(self.request, model=_anywhere(self.request.model))
+            task = Task(_anywhere(scene.path), request, scene.stretch, plan, _anywhere(str(work.folder)))
             for done in self._pool.bands(task, list(consecutive(work.missing))):
                 work.noted(done)
                 progress(sum(b - a for a, b in work.finished_rows()) * plan.width, total)
@@ -236,6 +240,11 @@ def scene_names(paths: list[str]) -> list[str]:
     from rsseg_edge.sources.images import output_names
 
     return output_names([Path(path) for path in paths])
+
+
+def _anywhere(path: str) -> str:
+    """A path as a process elsewhere finds it; a name or URL as it is."""
+    return str(Path(path).resolve()) if Path(path).exists() else path
 
 
 def _report(outcome: SceneOutcome, settings: dict[str, Any], table: ClassTable) -> dict[str, Any]:

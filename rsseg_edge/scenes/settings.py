@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rsseg_edge.bundle import InputSpec
+from rsseg_edge.engines.choose import EngineName
 from rsseg_edge.errors import UsageError
 from rsseg_edge.job import Vocabulary
 from rsseg_edge.scenes.georeference import GeoReference
@@ -37,6 +38,7 @@ class SceneRequest:
         polygons: file formats of the polygons.
         simplify: tolerance of their simplification, in pixels of the scene.
         threads: of one inference; None takes all cores but one.
+        engine: what runs the network; see :func:`rsseg_edge.engines.choose.open_engine`.
         overwrite: scenes that are finished are done anew.
     """
 
@@ -54,6 +56,7 @@ class SceneRequest:
     polygons: tuple[str, ...] = ("gpkg",)
     simplify: float = 1.0
     threads: int | None = None
+    engine: EngineName = "auto"
     overwrite: bool = False
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from rsseg_edge.engines.choose import Say
 from rsseg_edge.errors import UsageError
 from rsseg_edge.job import Request, set_vocabulary
 from rsseg_edge.scenes.gdal import environment
@@ -54,14 +55,21 @@ class Pool(Protocol):
         """
 
 
-def open_model(request: SceneRequest, threads: int | None) -> tuple[ScoringModel, Change | None]:
+def open_model(
+    request: SceneRequest, threads: int | None, say: Say | None = None
+) -> tuple[ScoringModel, Change | None]:
     """The model of a request with its vocabulary set, and what that took.
+
+    Args:
+        request: names it.
+        threads: cores of one inference; None takes all.
+        say: told which engine runs and why; None writes it to the log ``rsseg_edge``.
 
     Raises:
         UsageError: there is none, or it gives no scores.
         RssegError: the bundle is damaged.
     """
-    segmenter: Segmenter = load(request.model, threads=threads)
+    segmenter: Segmenter = load(request.model, threads=threads, engine=request.engine, say=say)
     if not isinstance(segmenter, ScoringSegmenter):
         raise UsageError(f"model {request.model} has no class scores to blend: scenes take semantic models")
     asked = Request("", request.model, vocabulary=request.vocabulary, fast=request.fast)

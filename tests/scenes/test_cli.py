@@ -16,7 +16,7 @@ from .test_scene import corrupt
 def run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cells: Path, tmp_path: Path
 ) -> Iterator[Callable[..., tuple[int, str, str]]]:
-    """Runs rsseg-run in this process, into tmp_path/out: exit code, stdout, stderr."""
+    """Runs rsseg-run in this process, into tmp_path/out: exit code, stdout, stderr but for the engine's line."""
     import signal
 
     def call(*arguments: object) -> tuple[int, str, str]:
@@ -26,7 +26,8 @@ def run(
         with pytest.raises(SystemExit) as caught:
             main()
         captured = capsys.readouterr()
-        return int(caught.value.code or 0), captured.out, captured.err
+        told = [line for line in captured.err.splitlines() if not line.startswith("engine: ")]
+        return int(caught.value.code or 0), captured.out, "\n".join(told)
 
     before = signal.getsignal(signal.SIGTERM)
     yield call
@@ -79,6 +80,8 @@ def test_what_could_not_be_read_is_exit_code_3(run, write_scene, tmp_path: Path,
         (["--polygons", "shp"], "--polygons"),
         (["--stride", "2"], "--stride"),
         (["--max-frames", "2", "--start", "3"], "--max-frames, --start"),
+        (["--refer", "the road"], "--refer"),
+        (["--geo", "a.gpkg"], "--geo"),
         (["--classes", "road"], "--classes"),
         (["--classes-only", "road"], "road"),
     ],
@@ -95,9 +98,9 @@ def test_options_of_scenes_are_refused_for_images(run, tmp_path: Path) -> None: 
     import cv2
 
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((40, 40, 3), np.uint8))
-    code, _, err = run(tmp_path / "a.png", "--gsd", "1", "--confidence")
+    code, _, err = run(tmp_path / "a.png", "--tile", "64", "--confidence")
     assert code == 2
-    assert "--gsd, --confidence" in err
+    assert "--tile, --confidence" in err
 
 
 def test_a_bundle_without_logits_is_one_line(run, scene: Path, bundle: Path) -> None:  # type: ignore[no-untyped-def]
