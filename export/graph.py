@@ -1,70 +1,49 @@
-"""A trained network as an ONNX graph: uint8 image in, class map, confidence and logits out.
+"""A PyTorch module as an ONNX graph.
 
-Attention that is masked or deformable is one node of the domain ``rsseg`` each, with a body in standard operators: a
-runtime that has our kernels runs those, any other the body.
+Operators of ours are one node of the domain ``rsseg`` each, with a body in standard operators: a runtime that has our
+kernels runs those, any other the body.
 """
 
 from __future__ import annotations
 
-import copy
 import logging
 import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import onnx
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rsseg_edge.kernels.functions import OPSET, attach
 from rsseg_edge.kernels.registry import DOMAIN
-from rsseg_edge.models.decide import decide
-from rsseg_edge.models.segclip.network import SegCLIP, class_shares, upsample
-
-MULTIPLE = 32
 
 
-class DeployedSegCLIP(nn.Module):
-    """What the graph computes. Normalisation is inside, text features are constants.
-
-    ``forward(image)`` takes uint8 RGB [1, H, W, 3], H and W multiples of 32, and gives ``class_map`` and
-    ``confidence``, uint8 [1, H, W], and ``logits``, float [1, K, H / 4, W / 4]: the logarithms of the class shares,
-    so that their softmax is the shares. A runtime is asked for the logits by name, and they cost next to nothing.
-    """
-
-    def __init__(self, network: SegCLIP) -> None:
-        super().__init__()
-        self.network = copy.deepcopy(network).eval()
-        _fix_same_padding(self.network.backbone)
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        shares = class_shares(self.network(image.permute(0, 3, 1, 2).float()).predictions[-1])
-        classes, confidence = decide(upsample(shares, (image.shape[1], image.shape[2])))
-        return classes, confidence, shares.clamp(min=1e-6).log()
-
-
-def to_onnx(network: SegCLIP, size: tuple[int, int] | None) -> onnx.ModelProto:
-    """Export in float32, in the opset of the bodies.
+def trace(
+    module: nn.Module,
+    example: tuple[Tensor, ...],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    dynamic: Mapping[str, Mapping[int, Any]] | None = None,
+) -> onnx.ModelProto:
+    """Export in float32, in the opset of the bodies, tidied, with the bodies attached.
 
     Args:
-        network: in evaluation mode.
-        size: height and width of the only input that the graph takes; None leaves both free.
+        module: in evaluation mode.
+        example: a value for each input; free dimensions are at least 2 in it.
+        inputs: names of ``forward``'s parameters, and of the graph's inputs.
+        outputs: names of what it gives.
+        dynamic: by input, which of its dimensions are free (``torch.export.Dim``); None fixes all.
     """
-    height, width = size or (4 * MULTIPLE, 6 * MULTIPLE)
-    dynamic = None
-    if size is None:
-        # Sides are stated as multiples: that the pyramid's levels fit together is then known, not guessed.
-        rows, columns = torch.export.Dim("rows", min=1, max=256), torch.export.Dim("columns", min=1, max=256)
-        dynamic = {"image": {1: MULTIPLE * rows, 2: MULTIPLE * columns}}
-    image = torch.zeros(1, height, width, 3, dtype=torch.uint8)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # deprecations inside the exporter
         program = torch.onnx.export(
-            DeployedSegCLIP(network),
-            (image,),
-            input_names=["image"],
-            output_names=["class_map", "confidence", "logits"],
-            dynamic_shapes=dynamic,
+            module,
+            example,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes=None if dynamic is None else {name: dict(dynamic.get(name, {})) for name in inputs},
             opset_version=OPSET,
             dynamo=True,
             external_data=False,
@@ -74,30 +53,6 @@ def to_onnx(network: SegCLIP, size: tuple[int, int] | None) -> onnx.ModelProto:
     model = tidy(program.model_proto)
     attach(model)
     return model
-
-
-class _PaddedConv(nn.Module):
-    """A stride-2 convolution with TensorFlow's "same" padding, for inputs of even size: constant, the end gets more."""
-
-    def __init__(self, conv: nn.Conv2d) -> None:
-        super().__init__()
-        self.conv = conv
-        before, after = (conv.kernel_size[0] - 2) // 2, (conv.kernel_size[0] - 1) // 2
-        self.pad = (before, after, before, after)
-
-    def forward(self, x: Tensor) -> Tensor:
-        c = self.conv
-        return F.conv2d(F.pad(x, self.pad), c.weight, c.bias, c.stride, 0, c.dilation, c.groups)
-
-
-def _fix_same_padding(module: nn.Module) -> None:
-    # timm computes the padding from the size in the graph. Sides are multiples of 32, so that every strided layer
-    # sees an even size and the padding is a constant.
-    for name, child in module.named_children():
-        if type(child).__name__ == "Conv2dSame" and isinstance(child, nn.Conv2d):
-            setattr(module, name, _PaddedConv(child))
-        else:
-            _fix_same_padding(child)
 
 
 def tidy(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -114,8 +69,48 @@ def tidy(model: onnx.ModelProto) -> onnx.ModelProto:
         del tensor.metadata_props[:]
     del model.graph.metadata_props[:]
     model.doc_string = model.graph.doc_string = ""
+    _order_gelu(model.graph)
+    _drop_empty_pads(model.graph)
     used = {name for node in model.graph.node for name in node.input}
     kept = [tensor for tensor in model.graph.initializer if tensor.name in used]  # folding leaves what it folded
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)
     return model
+
+
+def _order_gelu(graph: onnx.GraphProto) -> None:
+    """x * (0.5 * (1 + erf)) to 0.5 * (x * (1 + erf)): ONNX Runtime makes one node of the second form alone."""
+    makers = {name: node for node in graph.node for name in node.output}
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+
+    def only_reader(node: onnx.NodeProto) -> onnx.NodeProto | None:
+        found = readers.get(node.output[0], [])
+        return found[0] if len(found) == 1 else None
+
+    for erf in graph.node:
+        add = only_reader(erf) if erf.op_type == "Erf" else None
+        inner = only_reader(add) if add is not None and add.op_type == "Add" else None
+        outer = only_reader(inner) if inner is not None and inner.op_type == "Mul" else None
+        if add is None or inner is None or outer is None or outer.op_type != "Mul":
+            continue
+        half = next((i for i, name in enumerate(inner.input) if name != add.output[0]), None)
+        root = next((i for i, name in enumerate(outer.input) if name != inner.output[0]), None)
+        if half is None or root is None or inner.input[half] in makers:  # the factor is a constant
+            continue
+        inner.input[half], outer.input[root] = outer.input[root], inner.input[half]
+
+
+def _drop_empty_pads(graph: onnx.GraphProto) -> None:
+    """Padding by nothing, which ONNX Runtime copies."""
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    same: dict[str, str] = {}
+    for node in list(graph.node):
+        for i, name in enumerate(node.input):
+            node.input[i] = same.get(name, name)
+        pads = constants.get(node.input[1]) if node.op_type == "Pad" else None
+        if pads is not None and not onnx.numpy_helper.to_array(pads).any():
+            same[node.output[0]] = node.input[0]
+            graph.node.remove(node)

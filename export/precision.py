@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
+from rsseg_edge.export.request import Say
 
 FP16_MAX = 65504.0
 HEADROOM = 4.0
@@ -18,8 +20,12 @@ HEADROOM = 4.0
 _SHAPE_OPERATORS = ["Resize", "Range", "Shape"]
 
 
-def measure_ranges(model: onnx.ModelProto, images: Iterable[npt.NDArray[np.uint8]]) -> dict[str, float]:
-    """Greatest absolute value of every float tensor of a graph over images uint8 [1, H, W, 3].
+Inputs = Mapping[str, npt.NDArray[Any]]
+"""A graph's inputs by name."""
+
+
+def measure_ranges(model: onnx.ModelProto, samples: Iterable[Inputs]) -> dict[str, float]:
+    """Greatest absolute value of every float tensor of a graph over samples of its inputs.
 
     Keys are tensor names; a value that was not finite is infinity.
     """
@@ -33,8 +39,8 @@ def measure_ranges(model: onnx.ModelProto, images: Iterable[npt.NDArray[np.uint8
             exposed.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
     engine = OnnxRuntimeEngine(exposed.SerializeToString(), name="range measurement")
     greatest = dict.fromkeys(float_names, 0.0)
-    for image in images:
-        for name, value in engine.infer({"image": image}, float_names).items():
+    for inputs in samples:
+        for name, value in engine.infer(inputs, float_names).items():
             if value.size:
                 top = float(np.abs(value).max())
                 greatest[name] = max(greatest[name], top if np.isfinite(top) else float("inf"))
@@ -52,6 +58,13 @@ def nodes_to_keep(model: onnx.ModelProto, ranges: dict[str, float]) -> list[str]
             if value.size > 1 and np.abs(value).max() > limit:
                 large.add(tensor.name)
     return [node.name for node in model.graph.node if large & {*node.input, *node.output}]
+
+
+def halve(model: onnx.ModelProto, samples: Iterable[Inputs], say: Say) -> tuple[onnx.ModelProto, list[str]]:
+    """The graph in half precision and the names of the nodes that stay in fp32, as measured on samples."""
+    keep = nodes_to_keep(model, measure_ranges(model, samples))
+    say(f"fp16: {len(keep)} of {len(model.graph.node)} nodes stay in fp32: {', '.join(keep) or 'none overflows'}")
+    return to_fp16(model, keep), keep
 
 
 def to_fp16(model: onnx.ModelProto, keep: Sequence[str]) -> onnx.ModelProto:

@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rsseg_edge.engines.choose import EngineName, Say
 from rsseg_edge.errors import UsageError
 from rsseg_edge.maps import MapRequest, map_sinks, open_locator
 from rsseg_edge.pipeline import Outcome, Pipeline
 from rsseg_edge.postprocess.drawing import Drawing
 from rsseg_edge.segmenter import Segmenter, load
 from rsseg_edge.segmenters.open_vocabulary import Change, OpenVocabularySegmenter
+from rsseg_edge.segmenters.referring import ReferringSegmenter
 from rsseg_edge.sinks.base import Sink
 from rsseg_edge.sinks.frame_log import FrameLog
 from rsseg_edge.sinks.images import ClassMaps, OverlayImages
@@ -77,7 +79,9 @@ class Request:
         threads: of one inference; None takes all cores but one.
         vocabulary: of an open-vocabulary model; None takes the bundle's own.
         fast: windows of an open-vocabulary model lie side by side and do not overlap.
+        sentences: what a referring model segments.
         maps: what is put on the map.
+        engine: what runs the network; see :func:`rsseg_edge.engines.choose.open_engine`.
     """
 
     where: str
@@ -91,7 +95,9 @@ class Request:
     threads: int | None = None
     vocabulary: Vocabulary | None = None
     fast: bool = False
+    sentences: Sequence[str] = ()
     maps: MapRequest = field(default_factory=MapRequest)
+    engine: EngineName = "auto"
 
 
 class Job:
@@ -100,8 +106,10 @@ class Job:
     Args:
         request: what is to be done.
         report: told about what is left out on the way.
+        say: told which engine runs and why; None writes it to the log ``rsseg_edge``.
 
     Attributes:
+        notes: a line for each sentence that was cut.
         change: what it took to set the vocabulary; None where none was asked for.
 
     Raises:
@@ -109,10 +117,13 @@ class Job:
         RssegError: the input or the bundle is damaged.
     """
 
-    def __init__(self, request: Request, report: Report) -> None:
+    def __init__(self, request: Request, report: Report, say: Say | None = None) -> None:
         self.threads = threads = Threads.share(available_cores(), request.threads)
-        self.segmenter: Segmenter = load(request.model, long_side=request.long_side, threads=threads.inference)
-        self.change = _set_vocabulary(self.segmenter, request)
+        self.segmenter: Segmenter = load(
+            request.model, long_side=request.long_side, threads=threads.inference, engine=request.engine, say=say
+        )
+        self.notes = _refer(self.segmenter, request)
+        self.change = set_vocabulary(self.segmenter, request)
         for name in request.classes_only or ():
             self.segmenter.table.index(name)
         self._only = request.classes_only
@@ -153,7 +164,21 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _set_vocabulary(segmenter: Segmenter, request: Request) -> Change | None:
+def _refer(segmenter: Segmenter, request: Request) -> tuple[str, ...]:
+    """Ask for the sentences; what was cut of them, a line each."""
+    if isinstance(segmenter, ReferringSegmenter):
+        return segmenter.refer(request.sentences)
+    if request.sentences:
+        raise UsageError(f"model {request.model} reads no sentences: --refer is for referring models such as cris")
+    return ()
+
+
+def set_vocabulary(segmenter: Segmenter, request: Request) -> Change | None:
+    """Set the classes that a request names; what that took.
+
+    Raises:
+        UsageError: it names some for a model that has its own, or none where the bundle has none either.
+    """
     vocabulary = request.vocabulary
     if not isinstance(segmenter, OpenVocabularySegmenter):
         if vocabulary is not None or request.fast:

@@ -20,7 +20,7 @@ LAB = (
     "triton",
     "scipy",
 )
-HEAVY = (*LAB, "cv2", "av", "onnxruntime", "pydantic", "numpy", "rich.progress")
+HEAVY = (*LAB, "cv2", "av", "rasterio", "distributed", "onnxruntime", "pydantic", "numpy", "rich.progress")
 BLOCK = """
 import sys
 class Block:
@@ -42,7 +42,19 @@ EDGE = (
     "bench",
     "engines",
 )
-EDGE += ("kernels.registry", "maps", "postprocess", "preprocess", "sinks", "sources", "telemetry")
+EDGE += (
+    "cli.scenes",
+    "kernels.registry",
+    "maps",
+    "postprocess",
+    "preprocess",
+    "prompts",
+    "scenes",
+    "segmenters",
+    "sinks",
+    "sources",
+    "telemetry",
+)
 
 
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime as ort
 import torch
 
 from rsseg_edge.kernels.bench.memory import peak_growth
 from rsseg_edge.kernels.bench.published import published_upsampler
+from rsseg_edge.kernels.bench.timing import matmul, session, take_turns
 from rsseg_edge.kernels.bench.upsampler import Stage, Upsampler
 from rsseg_edge.kernels.cases import Case, Floats
 from rsseg_edge.kernels.functions import attach
@@ -69,11 +68,11 @@ def _convolution(report: Report, threads: int, rounds: int) -> None:
     plain = Case("AdaptiveUpsample", "bench", sizes, {"radius": RADIUS})
     fused = Case("AdaptiveUpsampleClassify", "bench", sizes, {"radius": RADIUS})
     square = np.random.default_rng(0).random((1024, 1024), np.float32)
-    multiply = _session(_matmul(1024), threads)
-    one, two = (_session(single_op_model(c, body=False), threads) for c in (plain, fused))
+    multiply = session(matmul(1024), threads)
+    one, two = (session(single_op_model(c, body=False), threads) for c in (plain, fused))
     inputs, fused_inputs = plain.inputs(), fused.inputs()
     memory = peak_growth(lambda: two.run(None, fused_inputs))
-    ms = _take_turns(
+    ms = take_turns(
         rounds,
         product=_bound(multiply, {"a": square, "b": square}, (1024, 1024)),
         plain=_bound(one, inputs, (1, 2 * side, 2 * side, CHANNELS)),
@@ -105,9 +104,9 @@ def _upsampler(report: Report, threads: int, rounds: int, published: bool) -> No
     inputs = {"tokens": tokens.numpy(), "guidance": guidance.numpy()}
     contestants: dict[str, Callable[[], Any]] = {}
     for name, module in (("plain", network), ("fused", Upsampler(weights, RADIUS, torch.randn(CLASSES, CHANNELS)))):
-        session = _session(export(module, tokens, guidance), threads)
-        contestants[name] = lambda s=session: s.run(None, inputs)  # type: ignore[misc]
-    ms = _take_turns(rounds, **contestants)
+        exported = session(export(module, tokens, guidance), threads)
+        contestants[name] = lambda s=exported: s.run(None, inputs)  # type: ignore[misc]
+    ms = take_turns(rounds, **contestants)
     subject = f"JBUOne whole, {TOKENS}x{TOKENS} tokens to {16 * TOKENS}x{16 * TOKENS} pixels"
     report.add(subject, ms=ms["plain"], ms_with_classification_fused=ms["fused"])
     if not published:
@@ -133,10 +132,10 @@ def _attention(report: Report, threads: int, rounds: int) -> None:
     """100 queries, 8 heads, 256 channels: random masks, the hardest, and those of compact objects."""
     for length in (1024, 4096, 16384):
         case = Case("MaskedAttention", "bench", {"B": 1, "N": 100, "L": length, "C": 256}, {"num_heads": 8})
-        kernel, body = (_session(single_op_model(case, body=b), threads, ours=not b) for b in (False, True))
+        kernel, body = (session(single_op_model(case, body=b), threads, ours=not b) for b in (False, True))
         inputs = case.inputs()
         objects = {**inputs, "mask_logits": _objects(100, length)}
-        ms = _take_turns(
+        ms = take_turns(
             rounds,
             kernel=lambda k=kernel, x=inputs: k.run(None, x),  # type: ignore[misc]
             body=lambda b=body, x=inputs: b.run(None, x),  # type: ignore[misc]
@@ -166,27 +165,6 @@ def export(module: torch.nn.Module, tokens: torch.Tensor, guidance: torch.Tensor
     return serialised
 
 
-def _take_turns(rounds: int, **contestants: Callable[[], Any]) -> dict[str, float]:
-    """Median milliseconds of each, after one run to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    for round_ in range(rounds + 1):
-        for name, call in contestants.items():
-            start = time.perf_counter()
-            call()
-            if round_:
-                times[name].append((time.perf_counter() - start) * 1e3)
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
-def _session(model: bytes, threads: int, *, ours: bool = True) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    if ours:
-        options.register_custom_ops_library(str(ort_library()))
-    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
 def _bound(session: ort.InferenceSession, inputs: dict[str, Any], shape: tuple[int, ...]) -> Callable[[], Any]:
     """Runs into memory that is allocated once, as between the nodes of a graph; new pages are no kernel's time."""
     binding = session.io_binding()
@@ -200,15 +178,6 @@ def _bound(session: ort.InferenceSession, inputs: dict[str, Any], shape: tuple[i
         session.run_with_iobinding(binding)
 
     return call
-
-
-def _matmul(size: int) -> bytes:
-    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    values = [helper.make_tensor_value_info(name, kind, [size, size]) for name in "abc"]
-    graph = helper.make_graph([helper.make_node("MatMul", ["a", "b"], ["c"])], "product", values[:2], values[2:])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    serialised: bytes = model.SerializeToString()
-    return serialised
 
 
 def _objects(queries: int, length: int) -> Floats:

@@ -27,31 +27,47 @@ class PrecisionName(str, Enum):
 
 @app.command()
 def export(
-    model: Annotated[str, typer.Option(help="segclip, segclip-tiny.")],
+    model: Annotated[str, typer.Option(help="segclip, segclip-tiny, cris, cris-r101, cris-tiny, segearth-ov.")],
     output: Annotated[Path, typer.Option("-o", help="Folder of the bundle.")],
     precision: Annotated[PrecisionName, typer.Option(help="Arithmetic of the graph.")] = PrecisionName.fp32,
     checkpoint: Annotated[
         Path | None, typer.Option(help="model.safetensors of rsseg-train. [default: the shipped bundle's weights]")
     ] = None,
+    official: Annotated[Path | None, typer.Option(help="cris, cris-r101: the authors' checkpoint.")] = None,
     size: Annotated[
         str | None, typer.Option(metavar="HxW", help="The only input size, for a runtime that wants one.")
     ] = None,
     images: Annotated[
         str | None, typer.Option(help="Images or video to check the export on. [default: generated scenes]")
     ] = None,
+    clip: Annotated[
+        str | None, typer.Option(metavar="NAME", help="segearth-ov: an open_clip model. [default: ViT-B-16]")
+    ] = None,
+    clip_weights: Annotated[
+        str | None,
+        typer.Option(metavar="TAG|FILE", help="segearth-ov: a tag of open_clip or a file. [default: openai]"),
+    ] = None,
+    upsampler_weights: Annotated[
+        Path | None, typer.Option(help="segearth-ov: checkpoint of SimFeatUp, JBUOne or JBUStack.")
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(metavar="'A,B; C'", help="segearth-ov: classes of who names none: by ';', synonyms by ','."),
+    ] = None,
     score: Annotated[str | None, typer.Option(help="Measure the bundle on this data set's validation split.")] = None,
     root: Annotated[Path | None, typer.Option(help="Folder that the data set was unpacked in.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest on stdout.")] = False,
 ) -> None:
-    """Export MODEL to a bundle: bundle.json and model.onnx.
+    """Export MODEL to a bundle: bundle.json, its graphs and, where it reads words, tokenizer.json.
 
     The new graph runs beside the network that it was made from, over images, and is refused where they disagree:
     99.9 % of the pixels must get the same class in fp32, 99.5 % in fp16.
     """
     canvas = _size(size)
+    named = None if classes is None else tuple(name.strip() for name in classes.split(";") if name.strip())
     try:
-        from rsseg_edge.export.build import Request
         from rsseg_edge.export.build import export as build
+        from rsseg_edge.export.request import Request
     except ImportError as error:
         raise UsageError(f"rsseg-export needs {error.name}: pip install 'rsseg-edge[export]'") from None
 
@@ -61,7 +77,18 @@ def export(
         assert score is not None
         return score_bundle(bundle, score, root)
 
-    request = Request(model, precision.value, checkpoint, canvas, images)
+    request = Request(
+        model=model,
+        precision=precision.value,
+        checkpoint=checkpoint,
+        size=canvas,
+        images=images,
+        official=official,
+        clip=clip,
+        clip_weights=clip_weights,
+        upsampler_weights=upsampler_weights,
+        classes=named,
+    )
     manifest = build(request, output, say, measure if score else None)
     for result in manifest.scores:
         say(f"mIoU {100 * result.miou:.1f} % on {result.data} {result.split}, {result.setting}")

@@ -15,13 +15,24 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="segclip, segclip-tiny, or fpn-baseline to compare with.")],
-    data: Annotated[str, typer.Option(help="Data set of the table, or a TOML file that describes a folder.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="segclip, segclip-tiny, cris, cris-tiny, segearth-ov-tiny, simfeatup, or fpn-baseline to compare with."
+        ),
+    ],
+    data: Annotated[
+        str | None, typer.Option(help="Data set of the table, or a TOML file that describes a folder.")
+    ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder that the data set was unpacked in.")] = None,
     output: Annotated[Path | None, typer.Option("-o", help="Folder of the run.  [default: runs/MODEL-DATA]")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.  [default: the model's recipe]")] = None,
     batch: Annotated[int | None, typer.Option(help="Crops a step over all processes.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    values: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any value of the recipe, for instance crop.size=512."),
+    ] = None,
     also: Annotated[
         list[str] | None,
         typer.Option(metavar="DATA:SHARE[:DIR]", help="More data, by the share of crops, for instance scenes:0.2."),
@@ -36,6 +47,12 @@ def train(
         str | None, typer.Option(help="Name of an open_clip model.  [default: the model's]")
     ] = None,
     text_weights: Annotated[str | None, typer.Option(help="open_clip's name of weights, or a local file.")] = None,
+    images: Annotated[Path | None, typer.Option(help="simfeatup: folder of images, which need no labels.")] = None,
+    clip: Annotated[str, typer.Option(help="simfeatup: open_clip model, or a segearth-ov-tiny's file.")] = "ViT-B-16",
+    clip_weights: Annotated[
+        str | None, typer.Option(help="simfeatup: open_clip's name of its weights, or a file.  [default: openai]")
+    ] = None,
+    upsampler: Annotated[str, typer.Option(help="simfeatup: jbu_one or jbu_stack.")] = "jbu_one",
     validate_every: Annotated[int | None, typer.Option(help="Steps between validations.")] = None,
     checkpoint_every: Annotated[int | None, typer.Option(help="Steps between checkpoints.")] = None,
     seed: Annotated[int, typer.Option(help="Crops, weights and sampled points follow from it.")] = 0,
@@ -50,6 +67,10 @@ def train(
     Under torchrun the batch is shared by the processes.
     """
     try:
+        from rsseg_edge.training.open_vocabulary.start import start_open_vocabulary
+        from rsseg_edge.training.recipe import parse_values
+        from rsseg_edge.training.referring.start import start_referring
+        from rsseg_edge.training.referring.task import is_referring
         from rsseg_edge.training.session import Settings
         from rsseg_edge.training.start import start_training
         from rsseg_edge.training.task import Start
@@ -62,11 +83,27 @@ def train(
         "lr": lr,
         "validate_every": validate_every,
         "checkpoint_every": checkpoint_every,
-    }
-    folder = output or Path("runs") / f"{model}-{Path(data).stem}"
+    } | parse_values(values or ())
+    unlabelled = model == "simfeatup"
+    needed, other = ("--images", data) if unlabelled else ("--data", images)
+    given = images if unlabelled else data
+    if given is None or other is not None:
+        raise UsageError(f"rsseg-train {model} learns from {needed}, and nothing else")
+    source = str(given)
+    folder = output or Path("runs") / f"{model}-{Path(source).stem}"
     settings = Settings(folder, overrides, seed, precision, accelerator, threads, resume=not restart)
+    if unlabelled:
+        from rsseg_edge.training.simfeatup.start import start_simfeatup
+
+        start_simfeatup(Path(source), settings, clip=clip, clip_weights=clip_weights, upsampler=upsampler)
+        return
     start = Start(backbone_weights, text_encoder, text_weights, begin_from)
-    start_training(model, data, root, settings, start=start, also=also or ())
+    if is_referring(model):
+        start_referring(model, source, root, settings, start=start, also=also or ())
+    elif model == "segearth-ov-tiny":
+        start_open_vocabulary(source, root, settings, start=start, also=also or ())
+    else:
+        start_training(model, source, root, settings, start=start, also=also or ())
 
 
 def main() -> None:

@@ -23,6 +23,16 @@ class Vocabulary:
     class_index: tuple[int, ...]
 
 
+def split_classes(text: str) -> list[str]:
+    """Classes as the command line has them, "building,roof; road", to a string of synonyms each.
+
+    Example:
+        >>> split_classes("building,roof; road;")
+        ['building,roof', 'road']
+    """
+    return [name.strip() for name in text.split(";") if name.strip()]
+
+
 def parse_classes(names: Sequence[str], most: int = MAX_QUERIES) -> Vocabulary:
     """Classes as strings of comma-separated synonyms to queries.
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from rsseg_edge.bundle import Bundle, VocabularySpec
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.errors import RssegError, UsageError
-from rsseg_edge.prompts.tokenizer import Tokenizer
+from rsseg_edge.prompts.tokenizer import Tokenizer, without_padding
 
 Features = npt.NDArray[np.float32]
 Encode = Callable[[Sequence[str]], Features]
@@ -141,7 +141,8 @@ def _graph_encoder(bundle: Bundle, spec: VocabularySpec, threads: int | None) ->
     tokenizer = Tokenizer(bundle.read(TOKENIZER), spec.context_length, name=f"{name}'s {TOKENIZER}")
 
     def encode(sentences: Sequence[str]) -> Features:
-        features: Features = engine.infer({"tokens": tokenizer.encode(sentences)}, ("features",))["features"]
+        tokens = without_padding(tokenizer.encode(sentences))
+        features: Features = engine.infer({"tokens": tokens}, ("features",))["features"]
         return features
 
     return encode

@@ -90,4 +90,4 @@ def ground_sampling_distance(place: Georeference) -> float | None:
         return None
     x, y = metres_around(ground, (float(ground[0, 1]), float(ground[0, 0]))).T
     area = abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
-    return area**0.5
+    return float(np.sqrt(area))

@@ -13,7 +13,7 @@ from rsseg_edge.errors import UsageError
 from rsseg_edge.models.decide import decide
 from rsseg_edge.models.fpn import PlainFPN
 from rsseg_edge.models.segclip.config import SegCLIPConfig, TextConfig, load_config
-from rsseg_edge.models.segclip.network import SegCLIP, class_shares, upsample
+from rsseg_edge.models.segclip.network import SegCLIP, upsample
 from rsseg_edge.models.segclip.text_encoder import encode_classes
 from rsseg_edge.training.losses import IGNORE, mean_over_processes, segclip_loss
 from rsseg_edge.types import ClassTable
@@ -22,10 +22,12 @@ from rsseg_edge.types import ClassTable
 class Task(nn.Module):
     """A network in training.
 
-    ``forward(*batch)`` gives the weighted loss terms of a batch; ``network`` is what is saved.
+    ``forward(*batch)`` gives the weighted loss terms of a batch; ``network`` is what is saved; ``pretrained`` names the
+    modules that learn at the recipe's ``backbone_lr``.
     """
 
     network: nn.Module
+    pretrained: tuple[str, ...] = ("backbone",)
 
     def forward(self, *batch: Tensor) -> dict[str, Tensor]:
         raise NotImplementedError
@@ -41,6 +43,14 @@ class SemanticTask(Task):
     def scores(self, image: Tensor) -> Tensor:
         raise NotImplementedError
 
+    def adjust(self, adjustment: Tensor) -> None:
+        """Add to the logarithms of the class shares at inference, float [K].
+
+        Raises:
+            UsageError: this model has no such adjustment.
+        """
+        raise UsageError(f"{type(self.network).__name__} cannot prefer classes at inference: set adjust to 0")
+
 
 class SegCLIPTask(SemanticTask):
     """SegCLIP with its matched, guided and semantic losses."""
@@ -54,7 +64,10 @@ class SegCLIPTask(SemanticTask):
         return segclip_loss(self.network(image, truth), truth, self.network.config.loss)
 
     def scores(self, image: Tensor) -> Tensor:
-        return upsample(class_shares(self.network(image).predictions[-1]), (image.shape[2], image.shape[3]))
+        return upsample(self.network.shares(image), (image.shape[2], image.shape[3]))
+
+    def adjust(self, adjustment: Tensor) -> None:
+        self.network.adjustment.copy_(adjustment)
 
 
 class FPNTask(SemanticTask):

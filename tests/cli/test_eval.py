@@ -5,12 +5,14 @@ import json
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
 from rsseg_edge.cli import eval as command
+from rsseg_edge.evaluation import subject
 
 onnx = pytest.importorskip("onnx")
 
@@ -133,6 +135,11 @@ def test_a_class_that_the_model_lacks_is_one_line_and_map_settles_it(call, bundl
         (["{bundle}", "--data", "dubai"], 2, "--root"),
         (["{bundle}", "--data", "nowhere"], 2, "unknown data 'nowhere'"),
         (["{bundle}", "--data", "{data}/own.toml", "--split", "train"], 2, "no split 'train'"),
+        (["{bundle}"], 2, "either --data NAME or --all"),
+        (["{bundle}", "--all", "--data", "dubai"], 2, "either --data NAME or --all"),
+        (["{bundle}", "--all"], 2, "--root DIR"),
+        (["{bundle}", "--all", "--root", "{data}"], 2, "none of the sets is there"),
+        (["{bundle}", "--all", "--root", "{data}", "--split", "val"], 2, "without --split"),
         (["no-such-model", "--data", "{data}/own.toml"], 2, "unknown model 'no-such-model'"),
         (["gone.safetensors", "--data", "{data}/own.toml"], 2, "no checkpoint gone.safetensors"),
         (["{bundle}", "--data", "{data}/own.toml", "--png", "{data}/gone/m.png"], 2, "cannot write"),
@@ -143,6 +150,13 @@ def test_mistakes_are_one_line_and_an_exit_code(call, bundle, data, arguments, c
     assert found == code
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_all_sets_need_an_open_vocabulary(call, bundle, tmp_path):
+    (tmp_path / "loveda").mkdir()
+    code, out, err = call(bundle, "--all", "--root", tmp_path)
+    assert (code, out) == (2, "")
+    assert "classes of its own" in err
 
 
 def test_an_unreadable_image_ends_with_its_name(call, bundle, data):
@@ -178,3 +192,41 @@ def test_help_comes_at_once_and_imports_nothing_heavy():
         assert done.returncode == 0, done.stderr
         assert "WHAT" in done.stdout
     assert min(seconds) < 2.0  # a busy machine; 0.2 s on an idle one
+
+
+def test_classes_are_for_an_open_vocabulary(call, bundle, data):
+    code, out, err = call(bundle, "--data", data / "own.toml", "--classes", "sea; roof; wood")
+    assert (code, out) == (2, "")
+    assert "has classes of its own" in err
+
+
+class StrongestChannel:
+    """An open vocabulary that takes any three words for red, green and blue."""
+
+    long_side, classes = 64, ()
+
+    def set_classes(self, classes, *, background=None, threshold=None):
+        self.classes = tuple(name.split(",")[0] for name in classes)
+
+    def __call__(self, image):
+        return SimpleNamespace(class_map=image.argmax(2).astype(np.uint8))
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("arguments", "right"),
+    [
+        ((), False),  # the data's own names, in its order: blue is asked of the red channel
+        (("--classes", "roof,house; wood; sea"), False),
+        (("--classes", "roof,house; wood; sea", "--map", "blue=sea", "--map", "red=roof", "--map", "green=wood"), True),
+        (("--classes", "red; green; blue", "--map", "blue=blue"), True),  # the rest by name
+    ],
+)
+def test_words_of_an_open_vocabulary_match_in_order_unless_mapped(call, data, monkeypatch, arguments, right):
+    monkeypatch.setattr(subject, "reads_sentences", lambda what: False)
+    monkeypatch.setattr(subject, "open_subject", lambda what, long_side: StrongestChannel())
+    code, out, _ = call("any", "--data", data / "own.toml", "--json", *arguments)
+    assert code == 0
+    assert (json.loads(out)["overall_accuracy"] > 0.8) == right

@@ -14,9 +14,10 @@ import rsseg_edge  # noqa: E402
 from rsseg_edge.bundle import open_bundle  # noqa: E402
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine  # noqa: E402
 from rsseg_edge.errors import RssegError, UsageError  # noqa: E402
-from rsseg_edge.export import build, parity, precision  # noqa: E402
-from rsseg_edge.export.build import Request, export  # noqa: E402
-from rsseg_edge.export.graph import DeployedSegCLIP  # noqa: E402
+from rsseg_edge.export import parity, precision, segclip  # noqa: E402
+from rsseg_edge.export.build import export  # noqa: E402
+from rsseg_edge.export.request import Request  # noqa: E402
+from rsseg_edge.export.segclip import DeployedSegCLIP  # noqa: E402
 from rsseg_edge.kernels.cases import cases  # noqa: E402
 from rsseg_edge.kernels.references import expected, relative_error  # noqa: E402
 from rsseg_edge.kernels.registry import DOMAIN  # noqa: E402
@@ -33,6 +34,10 @@ def image(height: int, width: int, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (height // 16 + 2, width // 16 + 2, 3), dtype=np.uint8)
     return np.kron(coarse, np.ones((16, 16, 1), np.uint8))[:height, :width]
+
+
+def one_image(given, count, prepare) -> parity.Images:
+    return parity.Images("one", [image(64, 96)[None]])
 
 
 def test_bundle_and_checkpoint_give_the_same_classes_at_any_size(bundle: Path, checkpoint: Path) -> None:
@@ -95,7 +100,7 @@ def test_scores_of_a_shipped_bundle_are_not_passed_on_to_another_precision(tmp_p
 
 
 def test_fixed_size_bundle_takes_any_image(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "_images", lambda request, spec: build.Images("one", [image(64, 96)[None]]))
+    monkeypatch.setattr(segclip, "gate_images", one_image)
     export(Request("segclip-tiny", "fp32", checkpoint, size=(64, 96)), tmp_path / "fixed", quiet)
     segmenter = rsseg_edge.load(tmp_path / "fixed")
     for size in ((64, 96), (200, 100), (31, 333)):
@@ -105,11 +110,11 @@ def test_fixed_size_bundle_takes_any_image(checkpoint: Path, tmp_path: Path, mon
 def test_gate_refuses_a_graph_that_disagrees_and_writes_nothing(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(graph: onnx.ModelProto, kernels: bool):
+    def wrong(gate: parity.Gate, graph: onnx.ModelProto, kernels: bool):
         return lambda given: (np.full(given.shape[:3], 7, np.uint8), np.zeros((1, 3, 16, 24), np.float32))
 
-    monkeypatch.setattr(build, "_images", lambda request, spec: build.Images("one", [image(64, 96)[None]]))
-    monkeypatch.setattr(build, "_runner", wrong)
+    monkeypatch.setattr(segclip, "gate_images", one_image)
+    monkeypatch.setattr(parity.Gate, "run", wrong)
     with pytest.raises(RssegError, match="parity gate"):
         export(Request("segclip-tiny", "fp32", checkpoint, size=(64, 96)), tmp_path / "wrong", quiet)
     assert not list(tmp_path.iterdir())
@@ -164,7 +169,7 @@ def test_what_overflows_a_half_is_found_and_kept() -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     bright = np.full((1, 4, 4, 3), 200, np.uint8)
-    ranges = precision.measure_ranges(model, [bright])
+    ranges = precision.measure_ranges(model, [{"image": bright}])
     assert ranges["large"] == 600_000
     keep = precision.nodes_to_keep(model, ranges)
     assert keep == ["grow", "shrink"]

@@ -12,7 +12,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="export is the lab side: it needs torch")
 
 import rsseg_edge  # noqa: E402
-from rsseg_edge.export.build import Request, export  # noqa: E402
+from rsseg_edge.export.build import export  # noqa: E402
+from rsseg_edge.export.request import Request  # noqa: E402
 from rsseg_edge.kernels.registry import DOMAIN, ort_library  # noqa: E402
 from rsseg_edge.models.segclip.config import load_config  # noqa: E402
 from rsseg_edge.models.segclip.network import SegCLIP  # noqa: E402

@@ -33,13 +33,13 @@ def color_graph() -> bytes:
 
 
 def text_graph(vocabulary: dict[str, int]) -> bytes:
-    """``tokens`` int64 [B, 4] to ``features``: the second token's row of a table."""
+    """``tokens`` int64 [B, L] to ``features``: the second token's row of a table."""
     from onnx import TensorProto, helper, numpy_helper
 
     rows = np.full((len(vocabulary), 3), 0.577, np.float32)
     for word, feature in ENCODED.items():
         rows[vocabulary[word]] = feature
-    tokens = helper.make_tensor_value_info("tokens", TensorProto.INT64, ["batch", 4])
+    tokens = helper.make_tensor_value_info("tokens", TensorProto.INT64, ["batch", "length"])
     output = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", 3])
     nodes = [
         helper.make_node("Gather", ["tokens", "second"], ["word"], axis=1),

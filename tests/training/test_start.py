@@ -17,7 +17,7 @@ pytest.importorskip("timm")
 from rsseg_edge.errors import RssegError, UsageError  # noqa: E402
 from rsseg_edge.training.checkpoint import TrainedModel, load_model, save_model  # noqa: E402
 from rsseg_edge.training.predict import load_checkpoint_segmenter  # noqa: E402
-from rsseg_edge.training.recipe import load_recipe  # noqa: E402
+from rsseg_edge.training.recipe import load_recipe, parse_values  # noqa: E402
 from rsseg_edge.training.session import Settings  # noqa: E402
 from rsseg_edge.training.start import start_training  # noqa: E402
 from rsseg_edge.training.task import build_task, trainable_models  # noqa: E402
@@ -97,6 +97,9 @@ def start(folder, out, **options):
         ({"data": "atlantis"}, r"atlantis"),
         ({"overrides": {"steps": 0}}, r"^steps: "),
         ({"overrides": {"batch": 0}}, r"^batch: "),
+        ({"overrides": {"crop": {"size": 100}}}, r"^crop\.size: "),
+        ({"overrides": {"crop": 7}}, r"^crop: "),
+        ({"overrides": {"colour": 1}}, r"^colour: "),
         ({"also": ["scenes"]}, r"^--also scenes: it takes"),
         ({"also": ["scenes:0.6", "scenes:0.5"]}, r"^--also scenes:0.6 scenes:0.5: shares"),
         ({"also": ["kampala:0.1:."]}, r"kampala"),
@@ -174,3 +177,14 @@ def test_weights_of_another_network_are_refused(saved, small, tmp_path):
     save_model(path, task, TrainedModel("segclip-tiny", small.CLASSES, {}))
     with pytest.raises(RssegError, match="does not fit segclip-tiny"):
         load_model(path)
+
+
+def test_values_of_the_recipe_are_set_by_name():
+    recipe = load_recipe("segclip-tiny", **parse_values(["lr=2e-4", "crop.size=512", "crop.mix = 0.4"]))
+    usual = load_recipe("segclip-tiny")
+    assert recipe == usual.model_copy(
+        update={"lr": 2e-4, "crop": usual.crop.model_copy(update={"size": 512, "mix": 0.4})}
+    )
+    assert usual.crop.native > 0, "a recipe whose crops are not the defaults shows that they were kept"
+    with pytest.raises(UsageError, match=r"--set lr: .*NAME=VALUE"):
+        parse_values(["lr"])

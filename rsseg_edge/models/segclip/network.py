@@ -33,11 +33,15 @@ class SegCLIP(nn.Module):
         text: frozen text features of the classes' prompts, float [n, D]; kept in the state dict.
         pretrained: load the backbone weights that the configuration names.
 
+    Attributes:
+        adjustment: float [n], added to the logarithms of the class shares: what inference prefers beyond training.
+
     Raises:
         UsageError: the classes do not fit the configuration's queries (N > n), or weights are missing.
     """
 
     text: Tensor
+    adjustment: Tensor
     mean: Tensor
     std: Tensor
 
@@ -58,6 +62,7 @@ class SegCLIP(nn.Module):
         self.fusion = CrossModalFusion(channels, config.decoder.heads, config.decoder.feedforward)
         self.decoder = MaskedDecoder(channels, text.shape[0], config.decoder)
         self.register_buffer("text", text.float())
+        self.register_buffer("adjustment", torch.zeros(text.shape[0]))
         self.register_buffer("mean", torch.tensor(config.backbone.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.backbone.std).view(1, 3, 1, 1), persistent=False)
 
@@ -76,6 +81,11 @@ class SegCLIP(nn.Module):
         )
         guidance = self._guidance(truth) if truth is not None else None
         return SegCLIPOutput(*self.decoder(queries, memory, embedding, guidance))
+
+    def shares(self, image: Tensor) -> Tensor:
+        """Class shares of an image as for :meth:`forward`, adjusted: [B, K, H / 4, W / 4], sums to 1 over K."""
+        shares = class_shares(self(image).predictions[-1]) * self.adjustment.exp().view(1, -1, 1, 1)
+        return shares / shares.sum(1, keepdim=True).clamp(min=1e-6)
 
     def _guidance(self, truth: Tensor) -> Guidance:
         """One guidance query a class: the prompt's feature, attending to the true mask with a little noise."""

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rsseg_edge.errors import UsageError
+from rsseg_edge.models.segearth_ov.bilinear import Bilinear
 from rsseg_edge.models.segearth_ov.config import InferenceConfig, SegEarthOVConfig, UpsamplerKind, Variant, validated
 from rsseg_edge.models.segearth_ov.simfeatup import SimFeatUp
 from rsseg_edge.models.segearth_ov.text import TextEncoder, TextFeatures
@@ -19,11 +20,89 @@ from rsseg_edge.models.segearth_ov.weights import load_clip, load_upsampler_stat
 from rsseg_edge.preprocess.windows import pad_to_multiple, windows
 
 
-class SegEarthOV(nn.Module):
+class OpenVocabulary(nn.Module):
+    """What every SegEarth-OV shares: a dense vision transformer and an upsampler, compared with text features.
+
+    Images are RGB [B, 3, H, W], normalised as CLIP's, of the size that the network works at. Text is [Q, D], rows of
+    length 1.
+
+    Args:
+        vit: gives patch tokens and a class token in the space of the text features.
+        upsampler: of as many channels.
+        inference: see :class:`InferenceConfig`.
+
+    Raises:
+        UsageError: the upsampler is of another width.
+    """
+
+    def __init__(self, vit: DenseViT, upsampler: SimFeatUp | Bilinear, inference: InferenceConfig) -> None:
+        super().__init__()
+        self.vit = vit
+        if upsampler.channels != self.vit.channels:
+            raise UsageError(
+                f"upsampler weights are for features of {upsampler.channels} channels; this CLIP's have "
+                f"{self.vit.channels}"
+            )
+        self.upsampler = upsampler
+        self.inference = inference
+
+    def crop_logits(self, image: Tensor, text: Tensor) -> Tensor:
+        """Cosines of every pixel with every query, less the global bias, of whole images: [B, Q, H, W].
+
+        Sides that are no multiple of the patch are padded with zeros around.
+        """
+        height, width = image.shape[2:]
+        top, bottom = pad_to_multiple(height, self.vit.patch_size)
+        left, right = pad_to_multiple(width, self.vit.patch_size)
+        padded = F.pad(image, (left, right, top, bottom))
+        tokens, class_token = self.vit(padded)
+        kernels = self.upsampler.kernels(padded, (tokens.shape[1], tokens.shape[2]))
+        logits = self.upsampler.classify(tokens, kernels, text).permute(0, 3, 1, 2)
+        bias = F.normalize(class_token, dim=-1) @ text.T
+        logits = logits + self.inference.cls_token_lambda * bias[:, :, None, None]
+        if logits.shape[2:] != padded.shape[2:]:  # patches of other than 16 pixels
+            logits = F.interpolate(logits, padded.shape[2:], mode="bilinear", align_corners=False)
+        return logits[:, :, top : top + height, left : left + width]
+
+    def logits(self, image: Tensor, text: Tensor) -> Tensor:
+        """The same through a sliding window, averaged where windows overlap: [B, Q, H, W]."""
+        height, width = image.shape[2:]
+        crop, stride = self.inference.slide_crop, self.inference.slide_stride
+        total = image.new_zeros(len(image), len(text), height, width)
+        count = image.new_zeros(height, width)
+        for top, bottom in windows(height, crop, stride):
+            for left, right in windows(width, crop, stride):
+                total[:, :, top:bottom, left:right] += self.crop_logits(image[:, :, top:bottom, left:right], text)
+                count[top:bottom, left:right] += 1
+        return total / count
+
+    def predict(self, image: Tensor, text: Tensor, class_index: Tensor | None = None) -> Tensor:
+        """Class of every pixel: uint8 [B, H, W].
+
+        Args:
+            image: see the class.
+            text: [Q, D].
+            class_index: int64 [Q], class of each query. Default: that of ``text_features``, and one class a query where
+                ``text`` is another tensor.
+
+        Raises:
+            UsageError: the background's index is not one of the classes.
+        """
+        if class_index is None:
+            class_index = getattr(text, "class_index", torch.arange(len(text), device=text.device))
+        scores = class_scores(self.inference.logit_scale * self.logits(image, text), class_index)
+        if self.inference.bg_idx >= scores.shape[1]:
+            raise UsageError(f"background is class {self.inference.bg_idx}, from 0, of {scores.shape[1]} classes")
+        best, class_map = scores.max(1)
+        class_map[best < self.inference.prob_thd] = self.inference.bg_idx
+        return class_map.to(torch.uint8)
+
+
+class SegEarthOV(OpenVocabulary):
     """CLIP's vision transformer, SimFeatUp and CLIP's text encoder: frozen, in evaluation mode.
 
-    Images are RGB [B, 3, H, W], normalised as CLIP's, of the size that the method works at (long side 448). Text is
-    what ``text_features`` gives, [Q, D], or any rows of length 1, which are then a class each.
+    Images are of long side 448, as the method works. Text is what ``text_features`` gives, or any rows of length 1,
+    which are then a class each.
 
     Args:
         clip: an open_clip model; its towers are taken apart.
@@ -35,18 +114,13 @@ class SegEarthOV(nn.Module):
         UsageError: the image tower is no plain vision transformer, or the upsampler is of another width.
     """
 
+    upsampler: SimFeatUp
+
     def __init__(self, clip: Any, tokenizer: Any, upsampler: SimFeatUp, inference: InferenceConfig) -> None:
-        super().__init__()
-        self.vit = DenseViT(clip.visual, inference.variant, ignore_residual=inference.ignore_residual)
-        if upsampler.channels != self.vit.channels:
-            raise UsageError(
-                f"upsampler weights are for features of {upsampler.channels} channels; this CLIP's have "
-                f"{self.vit.channels}"
-            )
+        vit = DenseViT(clip.visual, inference.variant, ignore_residual=inference.ignore_residual)
+        super().__init__(vit, upsampler, inference)
         clip.visual = None  # it lives on in self.vit: its weights belong into the state dict once
         self.text_encoder = TextEncoder(clip, tokenizer)
-        self.upsampler = upsampler
-        self.inference = inference
         self.eval().requires_grad_(False)
 
     @classmethod
@@ -117,57 +191,6 @@ class SegEarthOV(nn.Module):
             UsageError: see :meth:`TextEncoder.encode`.
         """
         return self.text_encoder.encode(names)
-
-    def crop_logits(self, image: Tensor, text: Tensor) -> Tensor:
-        """Cosines of every pixel with every query, less the global bias, of whole images: [B, Q, H, W].
-
-        Sides that are no multiple of the patch are padded with zeros around.
-        """
-        height, width = image.shape[2:]
-        top, bottom = pad_to_multiple(height, self.vit.patch_size)
-        left, right = pad_to_multiple(width, self.vit.patch_size)
-        padded = F.pad(image, (left, right, top, bottom))
-        tokens, class_token = self.vit(padded)
-        kernels = self.upsampler.kernels(padded, (tokens.shape[1], tokens.shape[2]))
-        logits = self.upsampler.classify(tokens, kernels, text).permute(0, 3, 1, 2)
-        bias = F.normalize(class_token, dim=-1) @ text.T
-        logits = logits + self.inference.cls_token_lambda * bias[:, :, None, None]
-        if logits.shape[2:] != padded.shape[2:]:  # patches of other than 16 pixels
-            logits = F.interpolate(logits, padded.shape[2:], mode="bilinear", align_corners=False)
-        return logits[:, :, top : top + height, left : left + width]
-
-    def logits(self, image: Tensor, text: Tensor) -> Tensor:
-        """The same through a sliding window, averaged where windows overlap: [B, Q, H, W]."""
-        height, width = image.shape[2:]
-        crop, stride = self.inference.slide_crop, self.inference.slide_stride
-        total = image.new_zeros(len(image), len(text), height, width)
-        count = image.new_zeros(height, width)
-        for top, bottom in windows(height, crop, stride):
-            for left, right in windows(width, crop, stride):
-                total[:, :, top:bottom, left:right] += self.crop_logits(image[:, :, top:bottom, left:right], text)
-                count[top:bottom, left:right] += 1
-        return total / count
-
-    def predict(self, image: Tensor, text: Tensor, class_index: Tensor | None = None) -> Tensor:
-        """Class of every pixel: uint8 [B, H, W].
-
-        Args:
-            image: see the class.
-            text: [Q, D].
-            class_index: int64 [Q], class of each query. Default: that of ``text_features``, and one class a query where
-                ``text`` is another tensor.
-
-        Raises:
-            UsageError: the background's index is not one of the classes.
-        """
-        if class_index is None:
-            class_index = getattr(text, "class_index", torch.arange(len(text), device=text.device))
-        scores = class_scores(self.inference.logit_scale * self.logits(image, text), class_index)
-        if self.inference.bg_idx >= scores.shape[1]:
-            raise UsageError(f"background is class {self.inference.bg_idx}, from 0, of {scores.shape[1]} classes")
-        best, class_map = scores.max(1)
-        class_map[best < self.inference.prob_thd] = self.inference.bg_idx
-        return class_map.to(torch.uint8)
 
 
 def class_scores(logits: Tensor, class_index: Tensor) -> Tensor:

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from rsseg_edge.errors import UsageError
 from rsseg_edge.models.segearth_ov.config import Variant
 
+Pairs = tuple[tuple[str, str], ...]
+
 # Which of query, key and value are compared; the attention weights are the sum of the softmaxes.
 # Without any a token attends to itself.
-ATTENTION: dict[Variant, tuple[tuple[str, str], ...]] = {
+ATTENTION: dict[Variant, Pairs] = {
     "vanilla": (("q", "k"),),
     "MaskCLIP": (),
     "SCLIP": (("q", "q"), ("k", "k")),
@@ -76,28 +78,41 @@ class DenseViT(nn.Module):
         x = self.visual.ln_pre(torch.cat((class_token, tokens), 1) + position)
         *blocks, last = self.visual.transformer.resblocks
         for block in blocks:
-            x = block(x)
-        x = self.visual.ln_post(self._last_block(last, x)) @ self.visual.proj
+            x = transformer_block(block, x)
+        if self.ignore_residual:
+            x = last.ls_1(attend(last.attn, last.ln_1(x), ATTENTION[self.variant]))
+        else:
+            x = transformer_block(last, x, ATTENTION[self.variant])
+        x = self.visual.ln_post(x) @ self.visual.proj
         return x[:, 1:].unflatten(1, grid), x[:, 0]
 
-    def _last_block(self, block: Any, x: Tensor) -> Tensor:
-        attended = block.ls_1(self._attention(block.attn, block.ln_1(x)))
-        if self.ignore_residual:
-            return attended
-        x = x + attended
-        return x + block.ls_2(block.mlp(block.ln_2(x)))
 
-    def _attention(self, attention: nn.MultiheadAttention, x: Tensor) -> Tensor:
-        projected = F.linear(x, attention.in_proj_weight, attention.in_proj_bias).chunk(3, -1)
-        heads = [t.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for t in projected]
-        operands = dict(zip("qkv", heads, strict=True))
-        mixed = operands["v"]
-        pairs = ATTENTION[self.variant]
-        if pairs:
-            scale = attention.head_dim**-0.5
-            weights = [(operands[a] * scale @ operands[b].transpose(-2, -1)).softmax(-1) for a, b in pairs]
-            mixed = sum(weights[1:], weights[0]) @ mixed
-        return attention.out_proj(mixed.transpose(1, 2).flatten(2))
+def transformer_block(block: Any, x: Tensor, pairs: Pairs = ATTENTION["vanilla"], mask: Tensor | None = None) -> Tensor:
+    """One of open_clip's residual blocks, tokens [B, N, D] to the same; see :func:`attend`."""
+    x = x + block.ls_1(attend(block.attn, block.ln_1(x), pairs, mask))
+    return x + block.ls_2(block.mlp(block.ln_2(x)))
+
+
+def attend(attention: nn.MultiheadAttention, x: Tensor, pairs: Pairs, mask: Tensor | None = None) -> Tensor:
+    """Self-attention written as matrix products: its ONNX graph has a third of the nodes of ``attention``'s own.
+
+    Args:
+        attention: its weights.
+        x: [B, N, D].
+        pairs: which of query, key and value are compared; none: each token attends to itself.
+        mask: [N, N], added to what is compared.
+    """
+    projected = F.linear(x, attention.in_proj_weight, attention.in_proj_bias).chunk(3, -1)
+    heads = [t.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for t in projected]
+    operands = dict(zip("qkv", heads, strict=True))
+    mixed = operands["v"]
+    if pairs:
+        weights = []
+        for a, b in pairs:
+            similarity = operands[a] * attention.head_dim**-0.5 @ operands[b].transpose(-2, -1)
+            weights.append((similarity if mask is None else similarity + mask).softmax(-1))
+        mixed = sum(weights[1:], weights[0]) @ mixed
+    return attention.out_proj(mixed.transpose(1, 2).flatten(2))
 
 
 def interpolate_position(position: Tensor, base: tuple[int, int], grid: tuple[int, int]) -> Tensor:

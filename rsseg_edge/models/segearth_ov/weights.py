@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rsseg_edge.errors import UsageError
+from rsseg_edge.models.segearth_ov.config import UpsamplerKind
 
 
 def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
@@ -92,6 +93,15 @@ def load_upsampler_state(file: Path) -> dict[str, Tensor]:
     if "fixup_proj.1.weight" not in state:
         raise UsageError(f"upsampler weights {file}: no upsampler in it")
     return state
+
+
+def upsampler_kind(file: Path) -> UpsamplerKind:
+    """Which upsampler a checkpoint is of.
+
+    Raises:
+        UsageError: see :func:`load_upsampler_state`.
+    """
+    return "jbu_stack" if any(key.startswith("up1.") for key in load_upsampler_state(file)) else "jbu_one"
 
 
 def _is_torchscript(file: Path) -> bool:

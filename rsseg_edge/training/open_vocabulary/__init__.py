@@ -1,0 +1,1 @@
+"""Training of the small open-vocabulary network: regions and crops against the words for them."""
