@@ -15,9 +15,11 @@ from rsseg_edge.types import Result
 
 
 def may_carry_klv(path: Path) -> bool:
-    """Whether a video is an MPEG transport stream with a data stream."""
+    """Whether a video is a file with an MPEG transport stream that has a data stream."""
     import av
 
+    if not path.is_file():
+        return False
     try:
         with av.open(str(path)) as container:
             return container.format.name == "mpegts" and bool(container.streams.data)

@@ -69,6 +69,8 @@ def data_streams(path: Path) -> list[DataStream]:
     pictures: list[tuple[int, float]] = []
     with av.open(str(path)) as container:
         shown, data = container.streams.video[:1], container.streams.data
+        if container.format.name.startswith("mov"):
+            data = ()  # the data streams of an MP4 are a camera maker's own, and reading them means reading the film
         try:
             for packet in container.demux(*shown, *data) if data else ():
                 if not packet.size:
