@@ -35,6 +35,7 @@ def export(
         update={
             "name": request.name or folder.resolve().name,
             "files": checksums(draft.files),
+            "engines": (),  # those of a bundle that this one starts from are of its graph
             "scores": (),  # those of a shipped bundle were measured at its own precision and size
             "made_with": {
                 "rsseg-edge": __version__,

@@ -21,6 +21,7 @@ LAB = (
     "scipy",
 )
 HEAVY = (*LAB, "cv2", "av", "rasterio", "distributed", "onnxruntime", "pydantic", "numpy", "rich.progress")
+HEAVY += ("tensorrt", "tensorrt_rtx", "pycuda")
 BLOCK = """
 import sys
 class Block:

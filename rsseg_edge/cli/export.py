@@ -14,8 +14,17 @@ from rsseg_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from rsseg_edge.bundle import Score
+    from rsseg_edge.export.request import Request
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+def _list_engines(wanted: bool) -> None:
+    if wanted:
+        from rsseg_edge.cli.engines import print_engines
+
+        print_engines()
+        raise typer.Exit
 
 
 class PrecisionName(str, Enum):
@@ -23,6 +32,14 @@ class PrecisionName(str, Enum):
 
     fp32 = "fp32"
     fp16 = "fp16"
+
+
+class Target(str, Enum):
+    """What is made: a bundle, a bundle with an engine in it, or a server's repository."""
+
+    onnx = "onnx"
+    rtx = "rtx"
+    triton_server = "triton-server"
 
 
 @app.command()
@@ -56,6 +73,16 @@ def export(
         str | None,
         typer.Option(metavar="'A,B; C'", help="Open vocabulary: classes of who names none: by ';', synonyms by ','."),
     ] = None,
+    target: Annotated[
+        Target, typer.Option(help="onnx: a bundle; rtx: with an engine of TensorRT-RTX; triton-server: a repository.")
+    ] = Target.onnx,
+    capability: Annotated[
+        str | None, typer.Option("--compute-capability", metavar="8.6,12.0", help="rtx: GPUs to build for.")
+    ] = None,
+    list_engines: Annotated[
+        bool,
+        typer.Option("--list-engines", is_eager=True, callback=_list_engines, help="List the engines kept, and exit."),
+    ] = False,
     score: Annotated[str | None, typer.Option(help="Measure the bundle on this data set's validation split.")] = None,
     root: Annotated[Path | None, typer.Option(help="Folder that the data set was unpacked in.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest on stdout.")] = False,
@@ -64,7 +91,11 @@ def export(
 
     The new graph runs beside the network that it was made from, over images, and is refused where they disagree:
     99.9 % of the pixels must get the same class in fp32, 99.5 % in fp16.
+
+    --target rtx and triton-server also take a bundle's folder as MODEL.
     """
+    if (capability is not None) != (target is Target.rtx):
+        raise UsageError("--target rtx and --compute-capability 8.6,12.0 go together")
     canvas = _size(size)
     named = None if classes is None else tuple(name.strip() for name in classes.split(";") if name.strip())
     try:
@@ -91,12 +122,27 @@ def export(
         upsampler_weights=upsampler_weights,
         classes=named,
     )
+    if target is not Target.onnx:
+        _make_target(request, target, capability, output)
+        return
     manifest = build(request, output, say, measure if score else None)
     for result in manifest.scores:
         say(f"mIoU {100 * result.miou:.1f} % on {result.data} {result.split}, {result.setting}")
     say(f"wrote {output}: {sum(f.stat().st_size for f in output.iterdir()) / 1e6:.1f} MB")
     if as_json:
         print(manifest.model_dump_json(indent=2))
+
+
+def _make_target(request: Request, target: Target, capability: str | None, output: Path) -> None:
+    if target is Target.rtx:
+        from rsseg_edge.export.rtx import parse_capabilities
+        from rsseg_edge.export.targets import export_rtx
+
+        export_rtx(request, parse_capabilities(capability or ""), output, say)
+    else:
+        from rsseg_edge.export.targets import export_triton_server
+
+        export_triton_server(request, output, say)
 
 
 def _size(text: str | None) -> tuple[int, int] | None:
