@@ -35,7 +35,8 @@ class InputSpec(_Strict):
     """How an image becomes the graph's input: scaled down to a long side, then padded to a multiple.
 
     ``height`` and ``width`` are set when the graph was exported at one fixed size. ``border`` is the colour (RGB,
-    0..255) around what does not fill a window or square, where the model has such.
+    0..255) around what does not fill a window or square, where the model has such. ``gsd`` is the ground sampling
+    distance, metres a pixel, that the model was trained for: finer scenes are scaled down to it.
     """
 
     height: int | None = Field(default=None, ge=32)
@@ -44,6 +45,7 @@ class InputSpec(_Strict):
     image_long_side: int = Field(default=2048, ge=32)
     video_long_side: int = Field(default=384, ge=32)
     border: tuple[int, int, int] = (0, 0, 0)
+    gsd: float | None = Field(default=None, gt=0)
 
 
 class Precision(_Strict):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import sys
 from enum import Enum
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn
 
 from rsseg_edge.errors import RssegError
 
 if TYPE_CHECKING:
     import typer
-
-    from rsseg_edge.engines.choose import EngineName
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell counts
 
@@ -24,11 +22,6 @@ class EngineChoice(str, Enum):
     tensorrt_rtx = "tensorrt-rtx"
     onnxruntime_gpu = "onnxruntime-gpu"
     onnxruntime = "onnxruntime"
-
-    @property
-    def choice(self) -> EngineName:
-        """Its name, as the engines' own module types it."""
-        return cast("EngineName", self.value)
 
 
 def run_app(app: typer.Typer) -> NoReturn:

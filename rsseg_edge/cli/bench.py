@@ -44,7 +44,7 @@ def bench(
             say("making a video to run on ...")
             _generate(video, frames)
         measured = measure(
-            model, video, long_side=long_side, threads=threads, frames=frames, engine=engine.choice, say=say
+            model, video, long_side=long_side, threads=threads, frames=frames, engine=engine.value, say=say
         )
     if as_json:
         print(json.dumps(_as_dict(measured), ensure_ascii=False))

@@ -44,12 +44,15 @@ class Target(str, Enum):
 
 @app.command()
 def export(
-    model: Annotated[str, typer.Option(help="segclip, segclip-tiny, segearth-ov.")],
+    model: Annotated[
+        str, typer.Option(help="segclip, segclip-tiny, cris, cris-r101, cris-tiny, segearth-ov, segearth-ov-tiny.")
+    ],
     output: Annotated[Path, typer.Option("-o", help="Folder of the bundle.")],
     precision: Annotated[PrecisionName, typer.Option(help="Arithmetic of the graph.")] = PrecisionName.fp32,
     checkpoint: Annotated[
         Path | None, typer.Option(help="model.safetensors of rsseg-train. [default: the shipped bundle's weights]")
     ] = None,
+    official: Annotated[Path | None, typer.Option(help="cris, cris-r101: the authors' checkpoint.")] = None,
     size: Annotated[
         str | None, typer.Option(metavar="HxW", help="The only input size, for a runtime that wants one.")
     ] = None,
@@ -64,11 +67,11 @@ def export(
         typer.Option(metavar="TAG|FILE", help="segearth-ov: a tag of open_clip or a file. [default: openai]"),
     ] = None,
     upsampler_weights: Annotated[
-        Path | None, typer.Option(help="segearth-ov: checkpoint of SimFeatUp, JBUOne or JBUStack.")
+        Path | None, typer.Option(help="segearth-ov and its -tiny: checkpoint of SimFeatUp, JBUOne or JBUStack.")
     ] = None,
     classes: Annotated[
         str | None,
-        typer.Option(metavar="'A,B; C'", help="segearth-ov: classes of who names none: by ';', synonyms by ','."),
+        typer.Option(metavar="'A,B; C'", help="Open vocabulary: classes of who names none: by ';', synonyms by ','."),
     ] = None,
     target: Annotated[
         Target, typer.Option(help="onnx: a bundle; rtx: with an engine of TensorRT-RTX; triton-server: a repository.")
@@ -84,7 +87,7 @@ def export(
     root: Annotated[Path | None, typer.Option(help="Folder that the data set was unpacked in.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest on stdout.")] = False,
 ) -> None:
-    """Export MODEL to a bundle: bundle.json, model.onnx and, of an open vocabulary, text.onnx and tokenizer.json.
+    """Export MODEL to a bundle: bundle.json, its graphs and, where it reads words, tokenizer.json.
 
     The new graph runs beside the network that it was made from, over images, and is refused where they disagree:
     99.9 % of the pixels must get the same class in fp32, 99.5 % in fp16.
@@ -113,6 +116,7 @@ def export(
         checkpoint=checkpoint,
         size=canvas,
         images=images,
+        official=official,
         clip=clip,
         clip_weights=clip_weights,
         upsampler_weights=upsampler_weights,

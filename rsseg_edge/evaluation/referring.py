@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,20 @@ from rsseg_edge.errors import RssegError
 from rsseg_edge.types import UInt8Array
 
 if TYPE_CHECKING:
-    from rsseg_edge.datasets.referring import ReferringDataset, ReferringSample
+    from rsseg_edge.datasets.referring import ReferringSample
 
 BoolArray = npt.NDArray[np.bool_]
 Refer = Callable[[UInt8Array, list[str]], Sequence[BoolArray]]
 """From an image, uint8 [H, W, 3] RGB, and sentences to one mask a sentence, bool [H, W]."""
+
+
+class Samples(Protocol):
+    """Images with sentences, by their number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> ReferringSample: ...
+
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -98,10 +107,11 @@ class ReferringCounts:
 
 def evaluate_referring(
     refer: Refer,
-    samples: ReferringDataset | Sequence[ReferringSample],
+    samples: Samples,
     progress: Callable[[int, int], None] | None = None,
     *,
     shuffled: bool = False,
+    max_images: int | None = None,
 ) -> ReferringCounts:
     """Ask for every expression of every image and count.
 
@@ -111,15 +121,17 @@ def evaluate_referring(
         progress: called with (images done, images in all), first with 0 done.
         shuffled: compare each answer with the pixels of the image's next expression instead of its own, where they
             differ. A model that reads its sentences scores far less so; one that marks what stands out does not.
+        max_images: take so many images only, spread evenly.
 
     Raises:
         RssegError: as many masks as sentences, of the image's size, are not what came back.
     """
     counts = ReferringCounts()
-    for done in range(len(samples)):
+    count = len(samples) if max_images is None else min(max_images, len(samples))
+    for done, index in enumerate(np.linspace(0, len(samples) - 1, count).round().astype(int)):
         if progress:
-            progress(done, len(samples))
-        sample = samples[done]
+            progress(done, count)
+        sample = samples[int(index)]
         expressions = sample.expressions
         if not expressions:
             continue
@@ -131,5 +143,5 @@ def evaluate_referring(
             if not (shuffled and np.array_equal(own.mask, expression.mask)):
                 counts.update(expression.mask, np.asarray(mask, np.bool_), own.kind)
     if progress:
-        progress(len(samples), len(samples))
+        progress(count, count)
     return counts

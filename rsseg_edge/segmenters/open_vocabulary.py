@@ -88,6 +88,8 @@ class OpenVocabularySegmenter:
         >>> segmenter.set_classes(["building,roof", "road", "solar panel"])
     """
 
+    score_stride = 4  # its windows see patches of 16 pixels; scores of a wide scene at full size would not fit memory
+
     def __init__(
         self,
         bundle: Bundle,
@@ -181,7 +183,10 @@ class OpenVocabularySegmenter:
         check_image(image)
         scale = self.long_side / max(image.shape[:2])
         height, width = (max(1, round(side * scale)) for side in image.shape[:2])
-        scaled = to_canvas(image, Fit((height, width), (height, width)))
+        return self._cut(to_canvas(image, Fit((height, width), (height, width))))
+
+    def _cut(self, scaled: UInt8Array) -> Prepared:
+        height, width = scaled.shape[:2]
         side = self._vocabulary_spec.crop
         stride = side if self.fast else self._vocabulary_spec.stride
         places = tuple(
@@ -215,6 +220,18 @@ class OpenVocabularySegmenter:
             class_map = enlarge(class_map, *image.shape[:2])
             confidence = cv2.resize(confidence, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
         return Segmentation(class_map, confidence, table)
+
+    def scores(self, image: UInt8Array) -> npt.NDArray[np.float32]:
+        """See :class:`rsseg_edge.segmenter.ScoringSegmenter`; the scores are the words' cosines."""
+        import cv2
+
+        cosines = self._cosines(self._cut(image), self.vocabulary)
+        height, width = (side // self.score_stride for side in image.shape[:2])
+        return np.stack([cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in cosines])
+
+    def decide(self, scores: npt.NDArray[np.float32]) -> tuple[UInt8Array, UInt8Array]:
+        """See :class:`rsseg_edge.segmenter.ScoringSegmenter`."""
+        return _decide(scores, self.vocabulary, self._vocabulary_spec.logit_scale)
 
     def __call__(self, image: UInt8Array) -> Segmentation:
         """Segment one image; see :class:`rsseg_edge.segmenter.Segmenter`."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from rsseg_edge.datasets.sample import IGNORE, Sample, SegmentationDataset
 from rsseg_edge.training.recipe import CropConfig
+
+Batch = TypeVar("Batch", bound=tuple[Tensor, ...])
 
 MEMORY = 2 << 30
 """Bytes of decoded samples that a process keeps: decoding costs more than all the augmentation."""
@@ -33,7 +36,7 @@ class CropSource:
         self._samples = [_Kept(data, MEMORY // len(sets)) for data, _ in sets]
         shares = np.array([share for _, share in sets], dtype=float)
         self._shares = shares / shares.sum()
-        self._image_odds = [_odds(data) for data, _ in sets]
+        self._image_odds = [_odds(data, even=config.even) for data, _ in sets]
 
     def crop(self, number: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """Crop ``number`` of the stream: image uint8 [S, S, 3], labels uint8 [S, S]."""
@@ -65,13 +68,18 @@ class CropSource:
             images = torch.from_numpy(np.stack([c[0] for c in crops])).permute(0, 3, 1, 2).float()
             return images, torch.from_numpy(np.stack([c[1] for c in crops])).long()
 
-        with ThreadPoolExecutor(1) as pool:  # one batch ahead: OpenCV releases the interpreter lock
-            pending = pool.submit(batch, start) if start < stop else None
-            for step in range(start, stop):
-                assert pending is not None
-                ready = pending.result()
-                pending = pool.submit(batch, step + 1) if step + 1 < stop else None
-                yield ready
+        yield from read_ahead(batch, start, stop)
+
+
+def read_ahead(batch: Callable[[int], Batch], start: int, stop: int) -> Iterator[Batch]:
+    """``batch(step)`` of the steps ``start`` to ``stop``, each made while the one before it is in use."""
+    with ThreadPoolExecutor(1) as pool:  # OpenCV releases the interpreter lock
+        pending = pool.submit(batch, start) if start < stop else None
+        for step in range(start, stop):
+            assert pending is not None
+            ready = pending.result()
+            pending = pool.submit(batch, step + 1) if step + 1 < stop else None
+            yield ready
 
 
 class _Indexed:
@@ -111,9 +119,9 @@ class _Kept:
         return sample
 
 
-def _odds(data: SegmentationDataset) -> npt.NDArray[np.float64]:
-    # By area: every pixel is as likely as any other, which is how scores count them.
-    areas = np.array([float(data.area(i)) for i in range(len(data))])
+def _odds(data: SegmentationDataset, *, even: bool) -> npt.NDArray[np.float64]:
+    # By area: every pixel is as likely as any other, which is how scores of classes count them.
+    areas = np.array([1.0 if even else float(data.area(i)) for i in range(len(data))])
     return areas / areas.sum()
 
 
@@ -124,7 +132,9 @@ def _cut(
     size = config.size
     native = rng.random() < config.native
     scale = 1.0 if native else float(np.exp(rng.uniform(*np.log(config.scale))))
-    tilt = 0.0 if native else rng.uniform(-config.tilt, config.tilt)
+    tilt = 0.0 if native or config.inside else rng.uniform(-config.tilt, config.tilt)
+    if config.inside and scale < (least := size / min(height, width)):
+        native, scale = False, least
     if source.pixels and rng.random() < config.balance:
         pixels = source.pixels[int(rng.integers(len(source.pixels)))]
         y, x = pixels[int(rng.integers(len(pixels)))] + rng.uniform(-0.25, 0.25, 2) * size / scale

@@ -89,7 +89,7 @@ def train(
         task = synchronised(task)
     task = task.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = AveragedModel(task, avg_fn=_moving_average(recipe.ema), use_buffers=True)
-    model, optimizer = fabric.setup(task, torch.optim.AdamW(_groups(task, recipe), lr=recipe.lr))
+    model, optimizer = fabric.setup(task, _optimizer(task, recipe))
     averaged = cast(AnyTask, average.module)
     average.to(fabric.device)
     scaler = getattr(fabric.strategy.precision, "scaler", None)  # of 16-mixed alone
@@ -144,19 +144,27 @@ def _as_convolved(part: Tensor) -> Tensor:
     return part.contiguous(memory_format=torch.channels_last) if part.ndim == 4 else part
 
 
+def _optimizer(task: Task, recipe: Recipe) -> torch.optim.Optimizer:
+    groups = _groups(task, recipe)
+    if recipe.optimizer == "nadam":
+        return torch.optim.NAdam(groups, lr=recipe.lr, decoupled_weight_decay=True)
+    return torch.optim.AdamW(groups, lr=recipe.lr)
+
+
 def _groups(task: Task, recipe: Recipe) -> list[dict[str, Any]]:
-    """Parameter groups: the backbone learns slower; biases, norms and embeddings do not decay."""
+    """Parameter groups: what is pretrained learns slower; biases, norms and embeddings do not decay."""
     groups: dict[tuple[bool, bool], list[Tensor]] = {}
     for name, parameter in task.named_parameters():
-        key = (".backbone." in f".{name}", parameter.ndim > 1 and "position" not in name and "level" not in name)
+        slow = any(f".{part}." in f".{name}" for part in task.pretrained)
+        key = (slow, parameter.ndim > 1 and "position" not in name and "level" not in name)
         groups.setdefault(key, []).append(parameter)
     return [
         {
             "params": parameters,
-            "factor": recipe.backbone_lr if backbone else 1.0,
+            "factor": recipe.backbone_lr if slow else 1.0,
             "weight_decay": recipe.weight_decay if decays else 0.0,
         }
-        for (backbone, decays), parameters in groups.items()
+        for (slow, decays), parameters in groups.items()
     ]
 
 
@@ -202,8 +210,11 @@ def _restore(path: Path, identity: dict[str, Any], parts: dict[str, Any]) -> int
     """Load the parts' states and return the step that they are of."""
     state = load_state(path)
     try:
+        said = dict(state["identity"])
+        if "recipe" in said:  # of an older version it may lack entries, which then have their defaults
+            said["recipe"] = Recipe.model_validate_json(said["recipe"]).model_dump_json()
         # What an older checkpoint does not say is not held against it.
-        differ = [name for name, value in identity.items() if state["identity"].get(name, value) != value]
+        differ = [name for name, value in identity.items() if said.get(name, value) != value]
         if differ:
             raise UsageError(
                 f"{path} belongs to another run ({' and '.join(differ)} differ): choose another folder with -o, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -33,6 +33,9 @@ class CropConfig(_Strict):
         tilt: greatest rotation beside the quarter turns, in degrees.
         blur: probability of a slight Gaussian blur.
         shadow: probability of a cast shadow over part of the crop: what is dark is not therefore water.
+        inside: scale crops up as far as they need to lie inside of the image, and never tilt them: no pixel of a crop
+            is without a label for want of an image.
+        even: every image is as likely as any other; otherwise every pixel is.
         mix: probability that a rectangle of the crop is another crop's, with its labels (Yun et al., CutMix, 2019).
     """
 
@@ -44,15 +47,18 @@ class CropConfig(_Strict):
     tilt: float = Field(default=20.0, ge=0, le=45)
     blur: float = Field(default=0.1, ge=0, le=1)
     shadow: float = Field(default=0.0, ge=0, le=1)
+    inside: bool = False
+    even: bool = False
     mix: float = Field(default=0.0, ge=0, le=1)
 
 
 class Recipe(_Strict):
-    """Optimisation of one model. AdamW, linear warm-up, cosine decay to a hundredth.
+    """Optimisation of one model. Linear warm-up, cosine decay to a hundredth.
 
     Attributes:
         steps: optimiser steps of the whole run.
         batch: crops a step, over all processes together.
+        optimizer: "adamw", or "nadam", which is Adam with Nesterov momentum; both with decoupled weight decay.
         lr: peak learning rate of what is new.
         backbone_lr: factor on ``lr`` for the pretrained backbone.
         weight_decay: on matrices and kernels; biases and normalisation have none.
@@ -62,10 +68,13 @@ class Recipe(_Strict):
         adjust: strength of the logit adjustment at inference; see :mod:`rsseg_edge.training.adjust`.
         validate_every: steps between validations.
         checkpoint_every: steps between checkpoints.
+        sentences: about each image of a batch, where the model reads sentences.
+        frame: probability that an image is cut to another shape and letterboxed, where the model letterboxes.
     """
 
     steps: int = Field(ge=1)
     batch: int = Field(default=8, ge=1)
+    optimizer: Literal["adamw", "nadam"] = "adamw"
     lr: float = Field(default=1e-3, gt=0)
     backbone_lr: float = Field(default=0.3, ge=0)
     weight_decay: float = Field(default=0.05, ge=0)
@@ -75,6 +84,8 @@ class Recipe(_Strict):
     adjust: float = Field(default=0.0, ge=0, le=1)
     validate_every: int = Field(default=250, ge=1)
     checkpoint_every: int = Field(default=50, ge=1)
+    sentences: int = Field(default=1, ge=1)
+    frame: float = Field(default=0.0, ge=0, le=1)
     crop: CropConfig = CropConfig()
 
 

@@ -92,16 +92,29 @@ def _new_task(model: str, classes: ClassTable, start: Start) -> tuple[SemanticTa
 
 
 def mixed(data: SegmentationDataset, also: Sequence[str]) -> list[tuple[SegmentationDataset, float]]:
-    """The training set and the further ones, with the share of crops that each gives."""
+    """The training set and the further ones in its classes, with the share of crops that each gives."""
+    left, further = shared(also)
+    return [(data, left), *((Relabelled(more, data.classes), share) for more, share in further)]
+
+
+def shared(also: Sequence[str]) -> tuple[float, list[tuple[SegmentationDataset, float]]]:
+    """Further training sets with their shares, and what those leave.
+
+    Args:
+        also: ``"DATA:SHARE"`` or ``"DATA:SHARE:DIR"`` each.
+
+    Raises:
+        UsageError: one is not of that form, or they leave nothing.
+    """
     sets: list[tuple[SegmentationDataset, float]] = []
     for text in also:
         name, _, rest = text.partition(":")
         share, _, root = rest.partition(":")
         try:
-            sets.append((Relabelled(open_dataset(name, root or None, "train"), data.classes), float(share)))
+            sets.append((open_dataset(name, root or None, "train"), float(share)))
         except ValueError:
             raise UsageError(f"--also {text}: it takes DATA:SHARE or DATA:SHARE:DIR, for instance scenes:0.2") from None
     left = 1 - sum(share for _, share in sets)
     if left <= 0 or any(share <= 0 for _, share in sets):
-        raise UsageError(f"--also {' '.join(also)}: shares are above 0 and leave some for {data.spec.name}")
-    return [(data, left), *sets]
+        raise UsageError(f"--also {' '.join(also)}: shares are above 0 and leave some for --data")
+    return left, sets

@@ -22,10 +22,12 @@ from rsseg_edge.types import ClassTable
 class Task(nn.Module):
     """A network in training.
 
-    ``forward(*batch)`` gives the weighted loss terms of a batch; ``network`` is what is saved.
+    ``forward(*batch)`` gives the weighted loss terms of a batch; ``network`` is what is saved; ``pretrained`` names the
+    modules that learn at the recipe's ``backbone_lr``.
     """
 
     network: nn.Module
+    pretrained: tuple[str, ...] = ("backbone",)
 
     def forward(self, *batch: Tensor) -> dict[str, Tensor]:
         raise NotImplementedError

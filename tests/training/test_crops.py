@@ -186,3 +186,29 @@ def test_a_mixed_crop_is_of_two_images_with_their_own_labels():
         share = (labels == 1).mean()
         assert 0.15 < min(share, 1 - share) <= 0.5
     assert all(len(np.unique(source(sets=[(plain, 1.0)], native=1.0, **PLAIN).crop(n)[1])) == 1 for n in range(20))
+
+
+def test_crops_inside_of_an_image_hold_none_of_what_is_around():
+    """However small the image: it is scaled up as far as it must be, and no further."""
+    samples = []
+    for height, width in ((60, 75), (200, 301)):
+        sample = painted(height, width)
+        samples.append(Sample(sample.image, np.where(sample.labels == IGNORE, 0, sample.labels).astype(np.uint8), "s"))
+    for balance in (0.0, 1.0):
+        options = {"scale": (0.2, 1.4), "tilt": 20.0, "native": 0.3, "balance": balance, **PLAIN}
+        for number in range(30):
+            _, labels = source(sets=[(Samples(samples), 1.0)], inside=True, **options).crop(number)
+            assert not (labels == IGNORE).any()
+    anywhere = source(sets=[(Samples(samples), 1.0)], scale=(0.2, 1.4), **PLAIN)
+    assert any((anywhere.crop(number)[1] == IGNORE).any() for number in range(10))
+
+
+def test_images_are_drawn_evenly_or_by_area():
+    large = Sample(np.full((400, 400, 3), 250, np.uint8), np.zeros((400, 400), np.uint8), "large")
+    small = Sample(np.full((100, 100, 3), 10, np.uint8), np.zeros((100, 100), np.uint8), "small")
+    shares = []
+    for even in (False, True):
+        crops = source(sets=[(Samples([large, small]), 1.0)], even=even, **PLAIN)
+        shares.append(np.mean([crops.crop(number)[0].mean() < 130 for number in range(60)]))
+    assert shares[0] < 0.2
+    assert 0.3 < shares[1] < 0.7

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -36,12 +37,12 @@ class Expression:
     Attributes:
         sentence: lower case, without a full stop.
         mask: bool [H, W], what it refers to.
-        kind: category, size, position, relation or number.
+        kind: category, size, position, relation or number; given, where the sentence came with the data.
     """
 
     sentence: str
     mask: BoolArray
-    kind: Kind
+    kind: Kind | Literal["given"]
 
 
 def draw_expressions(
@@ -89,6 +90,16 @@ def phrase(referent: Referent, names: Sequence[Names], phrasings: Phrasings) -> 
     for template, word, landmark in product(table["forms"][referent.form][phrasings], words, landmarks):
         for name in _fillings(own, template):
             yield template.format(**name, place=word, direction=word, landmark=landmark)
+
+
+def spoken_words(classes: Sequence[str]) -> set[str]:
+    """Every word of the expressions to train with, about any of these classes."""
+    table = _phrasings()
+    forms = [form["train"] for group in ("forms", "words") for form in table[group].values()]
+    texts = [template for templates in forms for template in templates]
+    # One by one: together, classes that share a name would lose it.
+    texts += [name for label in classes for names in names_of([label]) for name in names.every()]
+    return set(re.findall(r"[a-z]+", re.sub(r"{\w+}", "", " ".join(texts).casefold())))
 
 
 def _fillings(names: Names, template: str) -> list[dict[str, str]]:

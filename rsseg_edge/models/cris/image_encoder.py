@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rsseg_edge.errors import UsageError
-from rsseg_edge.models.cris.config import CLIPConfig
+from rsseg_edge.models.cris.config import VisionConfig
 
 STRIDE = 32
 """Of the coarsest feature: image sides are multiples of it."""
@@ -24,25 +24,33 @@ class ImageEncoder(nn.Module):
         UsageError: H or W is no multiple of 32.
     """
 
-    def __init__(self, config: CLIPConfig) -> None:
+    def __init__(self, config: VisionConfig, embed_dim: int) -> None:
         super().__init__()
         from open_clip.modified_resnet import ModifiedResNet
 
-        vision = config.vision
-        deepest = 32 * vision.width
+        deepest = 32 * config.width
         heads = deepest // _HEAD_WIDTH
-        self.net = ModifiedResNet(list(vision.layers), config.embed_dim, heads, vision.image_size, vision.width)
-        self.net.attnpool = DenseAttentionPool(vision.image_size // STRIDE, deepest, heads, config.embed_dim)
-        self.channels = (8 * vision.width, 16 * vision.width, config.embed_dim)
+        self.net = ModifiedResNet(list(config.layers), embed_dim, heads, config.image_size, config.width)
+        self.net.attnpool = DenseAttentionPool(config.image_size // STRIDE, deepest, heads, embed_dim)
+        self.channels = (8 * config.width, 16 * config.width, embed_dim)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        height, width = image.shape[2:]
-        if height % STRIDE or width % STRIDE:
-            raise UsageError(f"an image of {width}x{height} pixels: its sides must be multiples of {STRIDE}")
+        check_sides(image)
         v3: Tensor = self.net.layer2(self.net.layer1(self.net.stem(image)))
         v4: Tensor = self.net.layer3(v3)
         v5: Tensor = self.net.attnpool(self.net.layer4(v4))
         return v3, v4, v5
+
+
+def check_sides(image: Tensor) -> None:
+    """Refuse an image [B, 3, H, W] that the pyramid of features would not fit.
+
+    Raises:
+        UsageError: H or W is no multiple of 32.
+    """
+    height, width = image.shape[2:]
+    if height % STRIDE or width % STRIDE:
+        raise UsageError(f"an image of {width}x{height} pixels: its sides must be multiples of {STRIDE}")
 
 
 class DenseAttentionPool(nn.Module):
@@ -52,9 +60,12 @@ class DenseAttentionPool(nn.Module):
     is left out here. Shapes: [B, C, H, W] to [B, D, H, W].
     """
 
+    fixed: Tensor | None
+
     def __init__(self, grid: int, channels: int, heads: int, embed_dim: int) -> None:
         super().__init__()
         self.grid, self.heads = grid, heads
+        self.register_buffer("fixed", None, persistent=False)
         self.positional_embedding = nn.Parameter(torch.randn(grid**2 + 1, channels) / channels**0.5)
         self.q_proj = nn.Linear(channels, channels)
         self.k_proj = nn.Linear(channels, channels)
@@ -72,9 +83,16 @@ class DenseAttentionPool(nn.Module):
 
     def position(self, height: int, width: int) -> Tensor:
         """The position embedding resized bicubically: [1, height * width, C]."""
+        if self.fixed is not None and self.fixed.shape[1] == height * width:
+            return self.fixed
         grid = self.positional_embedding[1:].T.unflatten(1, (self.grid, self.grid))[None]
         resized = F.interpolate(grid, size=(height, width), mode="bicubic", align_corners=False)
         return resized.flatten(2).transpose(1, 2)
+
+    def fix_position(self, height: int, width: int) -> None:
+        """Keep the embedding of a size as a constant: runtimes have no bicubic enlargement."""
+        self.fixed = None
+        self.fixed = self.position(height, width).detach()
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rsseg_edge.models.cris.config import CRISConfig
+from rsseg_edge.models.cris.backbone_encoder import BackboneEncoder
+from rsseg_edge.models.cris.config import BackboneVisionConfig, CRISConfig
 from rsseg_edge.models.cris.decoder import Decoder
 from rsseg_edge.models.cris.image_encoder import ImageEncoder
 from rsseg_edge.models.cris.neck import Neck
@@ -16,6 +17,7 @@ from rsseg_edge.models.cris.official import load_official, official_config
 from rsseg_edge.models.cris.pretrained import load_clip
 from rsseg_edge.models.cris.projector import Projector
 from rsseg_edge.models.cris.text_encoder import PADDING, TextEncoder
+from rsseg_edge.models.cris.words import load_meanings
 
 
 class Fusion(nn.Module):
@@ -53,7 +55,7 @@ class CRIS(nn.Module):
 
     Args:
         config: see :class:`CRISConfig`.
-        pretrained: load the CLIP weights that the configuration names.
+        pretrained: load the weights that the configuration names, of CLIP or of what stands in its place.
 
     Raises:
         UsageError: those weights are not there, or do not fit the network.
@@ -65,13 +67,20 @@ class CRIS(nn.Module):
     def __init__(self, config: CRISConfig, *, pretrained: bool = True) -> None:
         super().__init__()
         self.config = config
-        self.vision = ImageEncoder(config.clip)
+        vision = config.clip.vision
+        self.vision: ImageEncoder | BackboneEncoder
+        if isinstance(vision, BackboneVisionConfig):
+            self.vision = BackboneEncoder(vision, config.mean, config.std, pretrained=pretrained)
+        else:
+            self.vision = ImageEncoder(vision, config.clip.embed_dim)
         self.text = TextEncoder(config)
         self.fusion = Fusion(self.vision.channels, config)
         self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
         if pretrained and config.clip.weights:
             load_clip(self.vision, self.text, config.clip)
+        if pretrained and config.clip.text.words:
+            load_meanings(self.text, config)
 
     @classmethod
     def from_official(cls, state: Mapping[str, Tensor], *, cfg: Mapping[str, Any], clip: Mapping[str, Any]) -> CRIS:
@@ -91,7 +100,7 @@ class CRIS(nn.Module):
         return network.eval()
 
     def normalize(self, image: Tensor) -> Tensor:
-        """RGB in 0..255 [B, 3, H, W] as :meth:`forward` takes it: CLIP's mean 0 and deviation 1."""
+        """RGB in 0..255 [B, 3, H, W] as :meth:`forward` takes it: mean 0 and deviation 1 over what the encoder saw."""
         return (image / 255 - self.mean) / self.std
 
     def forward(self, image: Tensor, words: Tensor) -> Tensor:
@@ -99,7 +108,7 @@ class CRIS(nn.Module):
 
         Args:
             image: normalised, [B, 3, H, W], H and W multiples of 32; or [1, 3, H, W] for B sentences about one image.
-            words: CLIP token ids int64 [B, L], L up to ``config.word_length``, 0 behind the end token.
+            words: token ids int64 [B, L], L up to ``config.word_length``, 0 behind the end token.
 
         Raises:
             UsageError: another size of the image, or too many tokens.

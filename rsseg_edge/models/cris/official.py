@@ -51,16 +51,15 @@ def official_config(cfg: Mapping[str, Any], clip: Mapping[str, Any]) -> CRISConf
         UsageError: a setting is missing or contradicts another.
     """
     try:
+        vision = VisionConfig(
+            layers=clip["vision_layers"], width=clip["vision_width"], image_size=clip["image_resolution"]
+        )
         config = CRISConfig(
             name="cris-official",
             word_length=cfg["word_len"],
             clip=CLIPConfig(
                 embed_dim=clip["embed_dim"],
-                vision=VisionConfig(
-                    layers=clip["vision_layers"],
-                    width=clip["vision_width"],
-                    image_size=clip["image_resolution"],
-                ),
+                vision=vision,
                 text=TextConfig(
                     width=clip["transformer_width"],
                     heads=clip["transformer_heads"],
@@ -80,7 +79,7 @@ def official_config(cfg: Mapping[str, Any], clip: Mapping[str, Any]) -> CRISConf
         first = error.errors()[0]
         where = "".join(f", {part}" for part in first["loc"])
         raise UsageError(f"CRIS settings{where}: {first['msg']}") from None
-    width, embed_dim = config.clip.vision.width, config.clip.embed_dim
+    width, embed_dim = vision.width, config.clip.embed_dim
     ours = {"fpn_in": [8 * width, 16 * width, embed_dim], "vis_dim": config.neck.channels[1], "word_dim": embed_dim}
     for key, value in ours.items():
         if (list(theirs[key]) if isinstance(theirs[key], tuple) else theirs[key]) != value:

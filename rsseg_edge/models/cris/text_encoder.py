@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rsseg_edge.errors import UsageError
-from rsseg_edge.models.cris.config import CRISConfig
+from rsseg_edge.models.cris.config import CRISConfig, WordsConfig
 
 PADDING = 0
 """Token id behind the end of a sentence."""
@@ -37,6 +37,8 @@ class TextEncoder(nn.Module):
             output_dim=config.clip.embed_dim,
             act_layer=QuickGELU,
         )
+        if text.words:
+            self.net.token_embedding = WordEmbedding(text.vocab_size, text.words, text.width)
 
     def forward(self, words: Tensor) -> tuple[Tensor, Tensor]:
         length = words.shape[1]
@@ -49,3 +51,23 @@ class TextEncoder(nn.Module):
         x = self.net.ln_final(self.net.transformer(x, attn_mask=self.net.attn_mask[:length, :length]))
         end = x[torch.arange(len(words), device=words.device), words.argmax(1)]
         return x, end @ self.net.text_projection
+
+
+class WordEmbedding(nn.Module):
+    """Token ids int64 [B, L] to [B, L, C]: meanings of the words, which stay as they are, and a linear map of them.
+
+    ``meaning`` [vocabulary, dim] is zero until :func:`rsseg_edge.models.cris.words.load_meanings` or a checkpoint
+    fills it.
+    """
+
+    meaning: Tensor
+
+    def __init__(self, vocab_size: int, config: WordsConfig, width: int) -> None:
+        super().__init__()
+        self.register_buffer("meaning", torch.zeros(vocab_size, config.dim))
+        self.dropout = nn.Dropout(config.dropout)
+        self.project = nn.Linear(config.dim, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        out: Tensor = self.project(self.dropout(nn.functional.embedding(tokens, self.meaning)))
+        return out

@@ -66,6 +66,9 @@ def weights_file(source: str) -> Path:
 
 
 def _load_in_order(net: nn.Module, file: Path) -> None:
+    if file.suffix == ".safetensors":
+        _load_own(net, file)
+        return
     # Other authors' checkpoints of the same network differ in the names of their tensors, not in their order.
     try:
         theirs = list(torch.load(file, map_location="cpu", weights_only=True).values())
@@ -76,3 +79,19 @@ def _load_in_order(net: nn.Module, file: Path) -> None:
         raise UsageError(f"backbone weights {file}: their shapes are not those of {type(net).__name__}")
     # A classifier follows the features in the file: zip stops before it.
     net.load_state_dict(dict(zip(ours, theirs, strict=False)))
+
+
+_OWN = "backbone.net."  # in the names of tensors of a model that rsseg-train wrote
+
+
+def _load_own(net: nn.Module, file: Path) -> None:
+    """The backbone of a ``model.safetensors``, whatever the rest of that model is."""
+    import safetensors.torch
+
+    try:
+        tensors = safetensors.torch.load_file(file)
+        net.load_state_dict({name.split(_OWN, 1)[1]: t for name, t in tensors.items() if _OWN in name})
+    except (safetensors.SafetensorError, OSError) as error:
+        raise UsageError(f"backbone weights {file}: {str(error).splitlines()[0]}") from None
+    except RuntimeError:
+        raise UsageError(f"backbone weights {file}: its backbone is not {type(net).__name__}, or it has none") from None

@@ -1,0 +1,1 @@
+"""Training of networks that segment what a sentence refers to."""
