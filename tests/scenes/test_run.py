@@ -212,7 +212,7 @@ def test_a_disk_that_is_full_when_results_are_written(
 ) -> None:
     values = np.random.default_rng(0).integers(0, 255, (3, 350, 350), np.uint8)  # its layers take 240 of the 256 KiB
     path = write_scene(tmp_path / "noise.tif", values)
-    with pytest.raises(RssegError, match=r"cannot write .*noise\.tif"):
+    with pytest.raises(RssegError, match="cannot write"):
         SceneJob(replace(request_, out=small_disk / "out")).run(str(path), "noise")
     assert [p.name for p in (small_disk / "out").iterdir() if not p.name.startswith(".")] == []
 
