@@ -146,14 +146,16 @@ def test_a_killed_process_is_gone_on_with(scene: Path, request_: SceneRequest) -
         process = subprocess.Popen(
             [*command, "-o", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=place
         )
-        while process.poll() is None:
-            lines = len(journal.read_text().splitlines()) if journal.exists() else 0
-            if lines > seen:
-                seen = lines
-                break
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        try:
+            while process.poll() is None:
+                lines = len(journal.read_text().splitlines()) if journal.exists() else 0
+                if lines > seen:
+                    seen = lines
+                    break
+                time.sleep(0.002)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
     done = subprocess.run([*command, "-o", str(out), "--json"], check=True, capture_output=True, text=True, cwd=place)
     assert json.loads(done.stdout)["scenes"][0]["classes"]
     assert np.array_equal(pixels(out / "scene.tif"), pixels(request_.out / "once" / "scene.tif"))
