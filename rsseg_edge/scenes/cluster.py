@@ -65,7 +65,7 @@ class DaskPool:
             for unit in split(missing, size)
         ]
         try:
-            for future in as_completed(futures):
+            for future in as_completed(futures, loop=self._client.loop):
                 yield from future.result()
         except KilledWorker as error:
             raise RssegError(f"{task.scene}: workers died again and again on the same bands: {reason(error)}") from None

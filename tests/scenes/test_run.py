@@ -146,14 +146,16 @@ def test_a_killed_process_is_gone_on_with(scene: Path, request_: SceneRequest) -
         process = subprocess.Popen(
             [*command, "-o", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=place
         )
-        while process.poll() is None:
-            lines = len(journal.read_text().splitlines()) if journal.exists() else 0
-            if lines > seen:
-                seen = lines
-                break
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        try:
+            while process.poll() is None:
+                lines = len(journal.read_text().splitlines()) if journal.exists() else 0
+                if lines > seen:
+                    seen = lines
+                    break
+                time.sleep(0.002)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
     done = subprocess.run([*command, "-o", str(out), "--json"], check=True, capture_output=True, text=True, cwd=place)
     assert json.loads(done.stdout)["scenes"][0]["classes"]
     assert np.array_equal(pixels(out / "scene.tif"), pixels(request_.out / "once" / "scene.tif"))
@@ -212,7 +214,7 @@ def test_a_disk_that_is_full_when_results_are_written(
 ) -> None:
     values = np.random.default_rng(0).integers(0, 255, (3, 350, 350), np.uint8)  # its layers take 240 of the 256 KiB
     path = write_scene(tmp_path / "noise.tif", values)
-    with pytest.raises(RssegError, match=r"cannot write .*noise\.tif"):
+    with pytest.raises(RssegError, match="cannot write"):
         SceneJob(replace(request_, out=small_disk / "out")).run(str(path), "noise")
     assert [p.name for p in (small_disk / "out").iterdir() if not p.name.startswith(".")] == []
 
