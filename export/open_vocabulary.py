@@ -17,7 +17,7 @@ from rsseg_edge.bundle import ClassSpec, InputSpec, Manifest, Precision, Trainin
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.export.graph import trace
 from rsseg_edge.export.images import gate_images
-from rsseg_edge.export.parity import Gate, Result
+from rsseg_edge.export.parity import Gate, Read, Result
 from rsseg_edge.export.precision import halve
 from rsseg_edge.export.request import Draft, Request, Say
 from rsseg_edge.models.segearth_ov.config import InferenceConfig
@@ -149,9 +149,12 @@ def export_open_vocabulary(network: Network, text: TextPart, identity: Identity,
     say(f"parity gate: {len(images.arrays)} windows ({images.description})")
     scale = inference.logit_scale
 
-    def read(engine: OnnxRuntimeEngine, crops: npt.NDArray[np.uint8]) -> Result:
-        found = engine.infer({"crops": crops, "text": text.deployed}, ("cosines",))["cosines"]
-        return _decide(found.astype(np.float32), index, scale)
+    def reader(features: Floats) -> Read:
+        def read(engine: OnnxRuntimeEngine, crops: npt.NDArray[np.uint8]) -> Result:
+            found = engine.infer({"crops": crops, "text": features}, ("cosines",))["cosines"]
+            return _decide(found.astype(np.float32), index, scale)
+
+        return read
 
     def run(crops: npt.NDArray[np.uint8]) -> Result:
         with torch.inference_mode():
@@ -159,12 +162,15 @@ def export_open_vocabulary(network: Network, text: TextPart, identity: Identity,
         return _decide(cosines.numpy(), index, scale)
 
     module = DeployedWindows(network)
-    gate = Gate(images, read, say)
+    half = request.precision == "fp16"
+    # In half precision the text counts with the windows: the fp32 graph that they are held against has the network's.
+    gate = Gate(images, reader(text.trained if half else text.deployed), say)
     parity = gate.check(run, graph, "fp32", f"the network, torch {torch.__version__}")
     precision = Precision(name="fp32")
-    if request.precision == "fp16":
+    if half:
         fp32 = gate.run(graph)
         graph, keep = halve(graph, ({"crops": crops, "text": text.deployed} for crops in images.arrays), say)
+        gate = Gate(images, reader(text.deployed), say)
         parity = gate.check(fp32, graph, "fp16", f"the fp32 graph, ONNX Runtime {_version('onnxruntime')}")
         precision = Precision(name="fp16", kept_fp32=(*keep, *text.kept_fp32), measured_on=images.description)
     onnx.checker.check_model(graph)

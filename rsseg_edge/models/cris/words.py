@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from rsseg_edge.errors import UsageError
 from rsseg_edge.models.cris.config import CRISConfig
 
+DATA = ("dubai", "isaid", "kampala", "loveda", "scenes", "uavid")
+"""Data sets whose expressions the small model's vocabulary holds in whole words."""
+
 _FIRST, _LAST = ("[PAD]", "[UNK]", "[CLS]"), "[SEP]"  # CRIS takes the greatest id for the sentence's end
 _PIECE = "##"  # before what goes on within a word
 _NORM = 1e-6

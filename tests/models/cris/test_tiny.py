@@ -11,11 +11,11 @@ pytest.importorskip("open_clip")
 pytest.importorskip("timm")
 
 from rsseg_edge.datasets.referring.expression import spoken_words  # noqa: E402
-from rsseg_edge.datasets.table import dataset_names, describe  # noqa: E402
+from rsseg_edge.datasets.table import describe  # noqa: E402
 from rsseg_edge.errors import UsageError  # noqa: E402
 from rsseg_edge.models.cris.config import load_config  # noqa: E402
 from rsseg_edge.models.cris.network import CRIS  # noqa: E402
-from rsseg_edge.models.cris.words import _meanings, choose_words, read_words, word_tokenizer  # noqa: E402
+from rsseg_edge.models.cris.words import DATA, _meanings, choose_words, read_words, word_tokenizer  # noqa: E402
 from rsseg_edge.prompts.tokenizer import Tokenizer  # noqa: E402
 
 needs_encoder = pytest.mark.skipif(
@@ -75,7 +75,7 @@ def test_meanings_are_saved_but_not_trained(network):
 
 def test_the_vocabulary_holds_every_word_of_the_expressions_whole(tokens, tokenizer, config):
     assert len(tokens) == len(set(tokens)) == config.clip.text.vocab_size
-    classes = [c for name in dataset_names() for c in describe(name).class_table().names]
+    classes = [c for name in DATA for c in describe(name).class_table().names]
     spoken = spoken_words(classes)
     assert spoken >= {"building", "leftmost", "tiniest", "greenery", "roundabouts", "of"}
     assert spoken <= set(tokens)
