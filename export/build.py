@@ -35,6 +35,7 @@ def export(
         update={
             "name": request.name or folder.resolve().name,
             "files": checksums(draft.files),
+            "engines": (),  # those of a bundle that this one starts from are of its graph
             "scores": (),  # those of a shipped bundle were measured at its own precision and size
             "made_with": {
                 "rsseg-edge": __version__,
@@ -51,7 +52,9 @@ def export(
 
 
 def _draft(request: Request, say: Say) -> Draft:
+    from rsseg_edge.models.cris.config import configurations as cris_configurations
     from rsseg_edge.models.segearth_ov.config import configurations
+    from rsseg_edge.models.segearth_ov.tiny.config import configurations as tiny_configurations
 
     published = {
         "--clip": request.clip,
@@ -60,11 +63,24 @@ def _draft(request: Request, say: Say) -> Draft:
         "--classes": request.classes,
     }
     if request.model in configurations():
-        _refuse(request.model, {"--checkpoint": request.checkpoint, "--size": request.size})
+        others = {"--checkpoint": request.checkpoint, "--official": request.official, "--size": request.size}
+        _refuse(request.model, others)
         from rsseg_edge.export.segearth_ov import export_segearth_ov
 
         return export_segearth_ov(request, say)
+    if request.model in tiny_configurations():
+        others = {"--clip": request.clip, "--clip-weights": request.clip_weights}
+        _refuse(request.model, others | {"--official": request.official, "--size": request.size})
+        from rsseg_edge.export.segearth_ov_tiny import export_segearth_ov_tiny
+
+        return export_segearth_ov_tiny(request, say)
     _refuse(request.model, published)
+    if request.model in cris_configurations():
+        _refuse(request.model, {"--size": request.size})
+        from rsseg_edge.export.cris import export_cris
+
+        return export_cris(request, say)
+    _refuse(request.model, {"--official": request.official})
     from rsseg_edge.export.segclip import export_segclip
 
     return export_segclip(request, say)

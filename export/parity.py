@@ -11,13 +11,11 @@ import numpy.typing as npt
 import onnx
 
 from rsseg_edge.bundle import Parity
+from rsseg_edge.engines.agreement import THRESHOLDS
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.errors import RssegError
 from rsseg_edge.export.request import Say
 from rsseg_edge.kernels.registry import calls_operators, ort_library
-
-THRESHOLDS = {"fp32": 0.999, "fp16": 0.995}
-"""Least share of pixels that get the same class, by precision."""
 
 Result = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]
 """A graph's class map [1, H, W] and logits [1, K, h, w], whose exponentials are the classes' shares."""

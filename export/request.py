@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from rsseg_edge.bundle import Manifest
+from rsseg_edge.bundle import Manifest, Training
 
 Say = Callable[[str], None]
 """Told each step in a line."""
@@ -23,6 +24,7 @@ class Request:
         size: height and width that the graph is fixed to; None leaves both free.
         images: folder, image or video for the parity gate and for fp16's ranges; None generates scenes.
         name: of the bundle; None takes the target folder's.
+        official: the authors' checkpoint of cris.
         clip: open_clip's name of the CLIP that segearth-ov is made of; None takes the configuration's.
         clip_weights: of it: a tag of open_clip or a file; None takes the configuration's.
         upsampler_weights: checkpoint of SimFeatUp, of segearth-ov.
@@ -35,6 +37,7 @@ class Request:
     size: tuple[int, int] | None = None
     images: str | None = None
     name: str | None = None
+    official: Path | None = None
     clip: str | None = None
     clip_weights: str | None = None
     upsampler_weights: Path | None = None
@@ -52,3 +55,15 @@ class Draft:
 
     manifest: Manifest
     files: Mapping[str, bytes]
+
+
+def training_of(record: Mapping[str, Any]) -> Training:
+    """What a checkpoint's record says of its training."""
+    return Training(
+        data=str(record.get("data", "not recorded")),
+        split=str(record.get("split", "not recorded")),
+        recipe=record.get("recipe", {}),
+        start=record.get("start", {}),
+        seed=int(record.get("seed", 0)),
+        steps=int(record.get("steps", 0)),
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import importlib.metadata
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rsseg_edge.bundle import ClassSpec, InputSpec, Manifest, Precision, Training, open_bundle, shipped_bundles
+from rsseg_edge.bundle import ClassSpec, InputSpec, Manifest, Precision, open_bundle, shipped_bundles
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.errors import UsageError
 from rsseg_edge.export.graph import trace
 from rsseg_edge.export.images import gate_images
 from rsseg_edge.export.parity import Gate, Result, Run
 from rsseg_edge.export.precision import halve
-from rsseg_edge.export.request import Draft, Request, Say
+from rsseg_edge.export.request import Draft, Request, Say, training_of
 from rsseg_edge.models.decide import decide
 from rsseg_edge.models.segclip.network import SegCLIP, upsample
 from rsseg_edge.preprocess.fit import fit_size, to_canvas
@@ -146,7 +145,6 @@ def _from_checkpoint(request: Request, say: Say) -> tuple[_Parent, Manifest]:
         return classes.numpy(), logits.numpy()
 
     graph = to_onnx(task.network, request.size)
-    record: dict[str, Any] = trained.record
     manifest = Manifest(
         name="new",
         model=trained.model,
@@ -157,14 +155,7 @@ def _from_checkpoint(request: Request, say: Say) -> tuple[_Parent, Manifest]:
         input=InputSpec(),
         precision=Precision(name="fp32"),
         files={},
-        training=Training(
-            data=str(record.get("data", "not recorded")),
-            split=str(record.get("split", "not recorded")),
-            recipe=record.get("recipe", {}),
-            start=record.get("start", {}),
-            seed=int(record.get("seed", 0)),
-            steps=int(record.get("steps", 0)),
-        ),
+        training=training_of(trained.record),
     )
     return _Parent(graph, f"the trained network, torch {torch.__version__}", run), manifest
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from rsseg_edge.kernels.references import REFERENCES
 from rsseg_edge.kernels.registry import DOMAIN, VERSION
+from rsseg_edge.kernels.windows import window_products, window_sums
 
 
 def masked_attention(query: Tensor, key: Tensor, value: Tensor, mask_logits: Tensor, num_heads: int) -> Tensor:
@@ -19,12 +21,19 @@ def masked_attention(query: Tensor, key: Tensor, value: Tensor, mask_logits: Ten
 
 def bilateral_kernel(range_features: Tensor, spatial: Tensor, temperature: Tensor, radius: int) -> Tensor:
     """See :func:`rsseg_edge.kernels.bilateral_kernel.reference.bilateral_kernel`."""
+    if _is_trained(range_features, spatial, temperature):
+        scores = window_products(_reflected(range_features, radius), range_features, radius)
+        weighted = (temperature * scores).softmax(-1) * spatial
+        return weighted / weighted.sum(-1, keepdim=True).clamp(min=1e-7)
     shape = (*range_features.shape[:3], (2 * radius + 1) ** 2)
     return _call("BilateralKernel", (range_features, spatial, temperature), {"radius": radius}, shape)
 
 
 def adaptive_upsample(features: Tensor, kernel: Tensor, radius: int) -> Tensor:
     """See :func:`rsseg_edge.kernels.adaptive_upsample.reference.adaptive_upsample`."""
+    if _is_trained(features, kernel):
+        up = F.interpolate(features.permute(0, 3, 1, 2), scale_factor=2, mode="bicubic", align_corners=False)
+        return window_sums(_reflected(up.permute(0, 2, 3, 1), radius), kernel, radius)
     shape = (*kernel.shape[:3], features.shape[3])
     return _call("AdaptiveUpsample", (features, kernel), {"radius": radius}, shape)
 
@@ -46,6 +55,15 @@ def ms_deform_attn(
     inputs = (value, spatial_shapes, level_start_index, sampling_locations, attention_weights)
     shape = (*sampling_locations.shape[:2], value.shape[2] * value.shape[3])
     return _call("MSDeformAttn", inputs, {}, shape)
+
+
+def _is_trained(*inputs: Tensor) -> bool:
+    # The references have gradients too, at four times the cost; see windows.py.
+    return torch.is_grad_enabled() and any(x.requires_grad for x in inputs) and not torch.onnx.is_in_onnx_export()
+
+
+def _reflected(x: Tensor, radius: int) -> Tensor:
+    return F.pad(x.permute(0, 3, 1, 2), [radius] * 4, mode="reflect").permute(0, 2, 3, 1)
 
 
 def _call(op: str, inputs: Sequence[Tensor], attributes: dict[str, int], shape: Sequence[int | torch.SymInt]) -> Tensor:

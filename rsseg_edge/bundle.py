@@ -35,7 +35,8 @@ class InputSpec(_Strict):
     """How an image becomes the graph's input: scaled down to a long side, then padded to a multiple.
 
     ``height`` and ``width`` are set when the graph was exported at one fixed size. ``border`` is the colour (RGB,
-    0..255) around what does not fill a window or square, where the model has such.
+    0..255) around what does not fill a window or square, where the model has such. ``gsd`` is the ground sampling
+    distance, metres a pixel, that the model was trained for: finer scenes are scaled down to it.
     """
 
     height: int | None = Field(default=None, ge=32)
@@ -44,6 +45,7 @@ class InputSpec(_Strict):
     image_long_side: int = Field(default=2048, ge=32)
     video_long_side: int = Field(default=384, ge=32)
     border: tuple[int, int, int] = (0, 0, 0)
+    gsd: float | None = Field(default=None, gt=0)
 
 
 class Precision(_Strict):
@@ -75,6 +77,24 @@ class Score(_Strict):
     miou: float
     iou: Mapping[str, float]
     overall_accuracy: float
+
+
+class EngineSpec(_Strict):
+    """An engine that was built ahead of time from one of the bundle's graphs; built, not yet run.
+
+    Attributes:
+        file: the engine's name in the bundle.
+        graph: that it was built from.
+        runtime: name and version of the builder; no other version is sure to load it.
+        capabilities: compute capabilities of the GPUs that it is for.
+        shapes: of the graph's inputs.
+    """
+
+    file: str
+    graph: str
+    runtime: str
+    capabilities: tuple[tuple[int, int], ...]
+    shapes: Mapping[str, tuple[int, ...]]
 
 
 class Training(_Strict):
@@ -149,6 +169,7 @@ class Manifest(_Strict):
     referring: ReferringSpec | None = None
     precision: Precision
     files: Mapping[str, str]
+    engines: tuple[EngineSpec, ...] = ()
     parity: Parity | None = None
     training: Training | None = None
     scores: tuple[Score, ...] = ()

@@ -7,14 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rsseg_edge.engines.choose import EngineName, Say
 from rsseg_edge.errors import UsageError
+from rsseg_edge.maps import MapRequest, map_sinks, open_locator
 from rsseg_edge.pipeline import Outcome, Pipeline
 from rsseg_edge.postprocess.drawing import Drawing
 from rsseg_edge.segmenter import Segmenter, load
 from rsseg_edge.segmenters.open_vocabulary import Change, OpenVocabularySegmenter
+from rsseg_edge.segmenters.referring import ReferringSegmenter
 from rsseg_edge.sinks.base import Sink
 from rsseg_edge.sinks.frame_log import FrameLog
 from rsseg_edge.sinks.images import ClassMaps, OverlayImages
+from rsseg_edge.sinks.klv_transport import KlvTransport, may_carry_klv
 from rsseg_edge.sinks.overlay_video import OverlayVideo
 from rsseg_edge.sources.base import Selection, Source
 from rsseg_edge.sources.choose import open_source
@@ -75,6 +79,9 @@ class Request:
         threads: of one inference; None takes all cores but one.
         vocabulary: of an open-vocabulary model; None takes the bundle's own.
         fast: windows of an open-vocabulary model lie side by side and do not overlap.
+        sentences: what a referring model segments.
+        maps: what is put on the map.
+        engine: what runs the network; see :func:`rsseg_edge.engines.choose.open_engine`.
     """
 
     where: str
@@ -88,6 +95,9 @@ class Request:
     threads: int | None = None
     vocabulary: Vocabulary | None = None
     fast: bool = False
+    sentences: Sequence[str] = ()
+    maps: MapRequest = field(default_factory=MapRequest)
+    engine: EngineName = "auto"
 
 
 class Job:
@@ -96,8 +106,10 @@ class Job:
     Args:
         request: what is to be done.
         report: told about what is left out on the way.
+        say: told which engine runs and why; None writes it to the log ``rsseg_edge``.
 
     Attributes:
+        notes: a line for each sentence that was cut.
         change: what it took to set the vocabulary; None where none was asked for.
 
     Raises:
@@ -105,17 +117,23 @@ class Job:
         RssegError: the input or the bundle is damaged.
     """
 
-    def __init__(self, request: Request, report: Report) -> None:
+    def __init__(self, request: Request, report: Report, say: Say | None = None) -> None:
         self.threads = threads = Threads.share(available_cores(), request.threads)
-        self.segmenter: Segmenter = load(request.model, long_side=request.long_side, threads=threads.inference)
-        self.change = _set_vocabulary(self.segmenter, request)
+        self.segmenter: Segmenter = load(
+            request.model, long_side=request.long_side, threads=threads.inference, engine=request.engine, say=say
+        )
+        self.notes = _refer(self.segmenter, request)
+        self.change = set_vocabulary(self.segmenter, request)
         for name in request.classes_only or ():
             self.segmenter.table.index(name)
         self._only = request.classes_only
         self.source: Source = open_source(request.where, request.selection, threads=threads.codec, report=report)
         if self.source.video is not None and request.long_side is None:
             self.segmenter.long_side = self.segmenter.spec.video_long_side
+        self._locator = open_locator(self.source.video, request.maps, report)
         self.sinks = _sinks(self.source, request, threads.codec, report)
+        if self._locator is not None:
+            self.sinks += map_sinks(self._locator, request.maps, request.classes_only)
         self._pipeline = Pipeline(self.source.frames(), self.segmenter, self.sinks)
 
     def run(self, on_result: Callable[[Result], None] | None = None) -> Outcome:
@@ -125,6 +143,8 @@ class Job:
         finally:
             self.source.close()
             self.segmenter.close()
+            if self._locator is not None:
+                self._locator.summary()
 
     def counted(self, outcome: Outcome) -> list[str]:
         """Names of the classes to tell of: all that occurred but the background, or those that were asked for."""
@@ -144,7 +164,21 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _set_vocabulary(segmenter: Segmenter, request: Request) -> Change | None:
+def _refer(segmenter: Segmenter, request: Request) -> tuple[str, ...]:
+    """Ask for the sentences; what was cut of them, a line each."""
+    if isinstance(segmenter, ReferringSegmenter):
+        return segmenter.refer(request.sentences)
+    if request.sentences:
+        raise UsageError(f"model {request.model} reads no sentences: --refer is for referring models such as cris")
+    return ()
+
+
+def set_vocabulary(segmenter: Segmenter, request: Request) -> Change | None:
+    """Set the classes that a request names; what that took.
+
+    Raises:
+        UsageError: it names some for a model that has its own, or none where the bundle has none either.
+    """
     vocabulary = request.vocabulary
     if not isinstance(segmenter, OpenVocabularySegmenter):
         if vocabulary is not None or request.fast:
@@ -171,6 +205,8 @@ def _sinks(source: Source, request: Request, threads: int, report: Report) -> li
         if target.exists() and target.samefile(where):
             raise UsageError(f"{target} is the input itself; give another folder with -o")
         sinks = [OverlayVideo(target, source.video, drawing.on_video(source.video), threads=threads, report=report)]
+        if may_carry_klv(where):
+            sinks.append(KlvTransport(out / "overlay.ts", target, where))
         if request.class_maps:
             sinks.append(ClassMaps(lambda frame: out / "class_maps" / f"{frame.index:06d}.png", sync=False))
     else:

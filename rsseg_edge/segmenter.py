@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from rsseg_edge.bundle import Bundle, InputSpec, open_bundle
-from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
+import numpy as np
+import numpy.typing as npt
+
+from rsseg_edge.bundle import InputSpec, open_bundle
+from rsseg_edge.engines.choose import EngineName, Say, open_engine
+from rsseg_edge.engines.graph_file import read_graph
 from rsseg_edge.errors import UsageError
 from rsseg_edge.segmenters.open_vocabulary import OpenVocabularySegmenter
+from rsseg_edge.segmenters.referring import ReferringSegmenter
 from rsseg_edge.segmenters.semantic import SemanticSegmenter
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
@@ -72,8 +77,41 @@ class Segmenter(Protocol):
         """Release the engines."""
 
 
+@runtime_checkable
+class ScoringSegmenter(Protocol):
+    """A segmenter whose answers for overlapping windows can be blended before a class is chosen.
+
+    Attributes:
+        score_stride: pixels a side that one score stands for.
+    """
+
+    score_stride: int
+
+    def scores(self, image: UInt8Array) -> npt.NDArray[np.float32]:
+        """Scores of one window, at its own scale.
+
+        Args:
+            image: uint8 [H, W, 3] RGB; sides are multiples of ``spec.multiple_of`` and of ``score_stride``, and those
+                of ``spec.height`` and ``spec.width`` where those are set.
+
+        Returns:
+            float32 [Q, H / score_stride, W / score_stride], such that means of them are scores again.
+
+        Raises:
+            RssegError: the engine failed, or the bundle's graph gives no scores.
+        """
+
+    def decide(self, scores: npt.NDArray[np.float32]) -> tuple[UInt8Array, UInt8Array]:
+        """Class map and confidence, uint8 [h, w] each, of (blended) scores [Q, h, w]."""
+
+
 def load(
-    name_or_path: str | os.PathLike[str], *, long_side: int | None = None, threads: int | None = None
+    name_or_path: str | os.PathLike[str],
+    *,
+    long_side: int | None = None,
+    threads: int | None = None,
+    engine: EngineName = "auto",
+    say: Say | None = None,
 ) -> Segmenter:
     """Open a shipped bundle by name, or any bundle by its folder.
 
@@ -82,25 +120,29 @@ def load(
         long_side: images with a longer side are scaled down to it, in pixels; None takes the bundle's own value for
             still images.
         threads: cores that one inference may use; None takes all.
+        engine: what runs the network; see :func:`rsseg_edge.engines.choose.open_engine`.
+        say: told in a line which engine it is and why, and what takes long; None writes it to the log ``rsseg_edge``.
 
     Returns:
         For a bundle of an open vocabulary, an
-        :class:`~rsseg_edge.segmenters.open_vocabulary.OpenVocabularySegmenter`.
+        :class:`~rsseg_edge.segmenters.open_vocabulary.OpenVocabularySegmenter`; for one that segments what sentences
+        refer to, a :class:`~rsseg_edge.segmenters.referring.ReferringSegmenter`.
 
     Raises:
-        UsageError: no such bundle, or a ``long_side`` below 32.
+        UsageError: no such bundle, a ``long_side`` below 32, or one for a network that sees a single size, or an engine
+            that this machine does not have.
         RssegError: the bundle is damaged.
     """
     if long_side is not None and long_side < 32:
         raise UsageError(f"long side {long_side}: an image must keep at least 32 pixels")
     bundle = open_bundle(name_or_path)
+    if bundle.manifest.referring is not None:
+        if long_side is not None:
+            side = bundle.manifest.referring.size
+            raise UsageError(f"model {bundle.manifest.name} sees every image at {side} pixels: leave the long side out")
+        return ReferringSegmenter(bundle, threads=threads, engine=engine, say=say)
     long_side = long_side or bundle.manifest.input.image_long_side
     if bundle.manifest.task == "open-vocabulary":
-        return OpenVocabularySegmenter(bundle, long_side=long_side, threads=threads)
-    return _semantic(bundle, long_side, threads)
-
-
-def _semantic(bundle: Bundle, long_side: int, threads: int | None) -> SemanticSegmenter:
-    manifest = bundle.manifest
-    engine = OnnxRuntimeEngine(bundle.read("model.onnx"), threads=threads, name=f"bundle {manifest.name}")
-    return SemanticSegmenter(engine, manifest.class_table(), manifest.input, long_side=long_side)
+        return OpenVocabularySegmenter(bundle, long_side=long_side, threads=threads, engine=engine, say=say)
+    network = open_engine(read_graph(bundle), threads=threads, engine=engine, say=say)
+    return SemanticSegmenter(network, bundle.manifest.class_table(), bundle.manifest.input, long_side=long_side)

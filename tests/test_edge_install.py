@@ -20,7 +20,8 @@ LAB = (
     "triton",
     "scipy",
 )
-HEAVY = (*LAB, "cv2", "av", "onnxruntime", "pydantic", "numpy", "rich.progress")
+HEAVY = (*LAB, "cv2", "av", "rasterio", "distributed", "onnxruntime", "pydantic", "numpy", "rich.progress")
+HEAVY += ("tensorrt", "tensorrt_rtx", "pycuda")
 BLOCK = """
 import sys
 class Block:
@@ -42,7 +43,19 @@ EDGE = (
     "bench",
     "engines",
 )
-EDGE += ("kernels.registry", "postprocess", "preprocess", "sinks", "sources")
+EDGE += (
+    "kernels.registry",
+    "maps",
+    "postprocess",
+    "preprocess",
+    "prompts",
+    "scenes",
+    "cli.scenes",
+    "segmenters",
+    "sinks",
+    "sources",
+    "telemetry",
+)
 
 
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import Enum
 from typing import TYPE_CHECKING, NoReturn
 
 from rsseg_edge.errors import RssegError
@@ -11,6 +12,16 @@ if TYPE_CHECKING:
     import typer
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell counts
+
+
+class EngineChoice(str, Enum):
+    """What runs a network; :data:`rsseg_edge.engines.choose.ENGINES`, whose import would cost every ``--help``."""
+
+    auto = "auto"
+    tensorrt = "tensorrt"
+    tensorrt_rtx = "tensorrt-rtx"
+    onnxruntime_gpu = "onnxruntime-gpu"
+    onnxruntime = "onnxruntime"
 
 
 def run_app(app: typer.Typer) -> NoReturn:

@@ -21,11 +21,16 @@ def evaluate(
     what: Annotated[
         str, typer.Argument(metavar="WHAT", help="Shipped bundle, folder of a bundle, or checkpoint file.")
     ],
-    data: Annotated[str, typer.Option(help="Data set of the table, or a TOML file that describes a folder.")],
+    data: Annotated[
+        str | None, typer.Option(help="Data set of the table, or a TOML file that describes a folder.")
+    ] = None,
+    all_sets: Annotated[
+        bool, typer.Option("--all", help="The sets of the open-vocabulary benchmark that are below --root.")
+    ] = False,
     root: Annotated[
         Path | None, typer.Option(help="Folder that the data set was unpacked in. [default: the TOML file's own]")
     ] = None,
-    split: Annotated[str, typer.Option(help="Part of the data set.")] = "val",
+    split: Annotated[str | None, typer.Option(help="Part of the data set. [default: val]")] = None,
     long_side: Annotated[
         int | None, typer.Option(min=32, help="Scale larger images down to this, in pixels. [default: the model's]")
     ] = None,
@@ -34,7 +39,7 @@ def evaluate(
         typer.Option(
             metavar="'A,B; C'",
             help="Open vocabulary: classes by ';', their synonyms by ','; in the order of the data's unless --map says "
-            "otherwise. [default: the data's names]",
+            "otherwise. [default: the data's words]",
         ),
     ] = None,
     pairs: Annotated[
@@ -68,8 +73,22 @@ def evaluate(
     by name. Pixels that the data set leaves open do not count, and mIoU is the mean over the classes that occur in
     labels or predictions.
 
+    A model of an open vocabulary is asked for the classes of the data. With --all it is measured on each of the 17 sets
+    that has a folder below --root, with its words, threshold and background, beside the published figures.
+
     Exit code: 0 done, 1 something could not be read or written, 2 the request cannot be met, 130 interrupted.
     """
+    if all_sets == (data is not None):
+        raise UsageError("rsseg-eval takes either --data NAME or --all")
+    if all_sets:
+        if root is None:
+            raise UsageError("--all needs the folder that the sets lie in: --root DIR")
+        if split or pairs or png or classes:
+            raise UsageError("--all measures each set as it is published: without --split, --classes, --map and --png")
+        _evaluate_all(what, root, long_side, max_images, as_json)
+        return
+    assert data is not None
+    split = split or "val"
     from rsseg_edge.datasets.reader import open_dataset
     from rsseg_edge.evaluation.report import check_picture
     from rsseg_edge.evaluation.subject import reads_sentences
@@ -91,20 +110,13 @@ def evaluate(
     dataset = open_dataset(data, root, split)
 
     from rsseg_edge.evaluation.evaluate import evaluate as measure
-    from rsseg_edge.evaluation.match import match_classes
     from rsseg_edge.evaluation.report import draw_png, to_json, to_table
-    from rsseg_edge.evaluation.subject import TakesClasses, open_subject
+    from rsseg_edge.evaluation.subject import open_subject
+    from rsseg_edge.evaluation.vocabulary import match_subject
 
     segmenter = open_subject(what, long_side)
     try:
-        if isinstance(segmenter, TakesClasses):
-            segmenter.set_classes(split_classes(classes) if classes else dataset.classes.names)
-            if classes and not pairs and len(segmenter.classes) == len(dataset.classes):
-                both = zip(dataset.classes.names, segmenter.classes, strict=True)
-                pairs = [f"{ours}={theirs}" for ours, theirs in both]
-        elif classes:
-            raise UsageError(f"{what} has classes of its own: --classes is for a model of an open vocabulary")
-        match = match_classes(dataset.classes, segmenter.classes, pairs or ())
+        match = match_subject(segmenter, dataset.spec, pairs or (), split_classes(classes) if classes else None)
         with _Bar() as bar:
             matrix = measure(
                 lambda image: segmenter(image).class_map, dataset, bar.show, match=match, max_images=max_images
@@ -121,6 +133,28 @@ def evaluate(
         _print_table(to_table(matrix, f"{what} on {data} {split}, {images} images"))
     if png is not None:
         draw_png(matrix, png, f"{what} on {data} {split}, {images} images")
+
+
+def _evaluate_all(what: str, root: Path, long_side: int | None, max_images: int | None, as_json: bool) -> None:
+    from rsseg_edge.evaluation.benchmark import find_sets, measure_sets, rows_to_json, rows_to_table
+    from rsseg_edge.evaluation.subject import open_subject
+    from rsseg_edge.evaluation.vocabulary import is_open
+
+    find_sets(root)  # before a model is loaded
+    segmenter = open_subject(what, long_side)
+    try:
+        if not is_open(segmenter):
+            raise UsageError(f"--all: {what} has classes of its own; a model of an open vocabulary is needed")
+        with _Bar() as bar:
+            rows = measure_sets(segmenter, root, max_images=max_images, progress=bar.show_set)
+    finally:
+        segmenter.close()
+    if as_json:
+        import json
+
+        print(json.dumps(rows_to_json(rows, model=what, long_side=segmenter.long_side), indent=2))
+    else:
+        _print_table(rows_to_table(rows, f"{what} on the open-vocabulary benchmark"))
 
 
 def _evaluate_referring(
@@ -183,7 +217,7 @@ class _Bar:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         console = Console(stderr=True)
-        columns = (TextColumn("images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._task = self._bar.add_task("images", total=None)
 
@@ -197,6 +231,10 @@ class _Bar:
     def show(self, done: int, total: int) -> None:
         """Images done and in all."""
         self._bar.update(self._task, completed=done, total=total)
+
+    def show_set(self, name: str, done: int, total: int) -> None:
+        """The same of one set of several."""
+        self._bar.update(self._task, description=name, completed=done, total=total)
 
 
 def main() -> None:

@@ -14,8 +14,17 @@ from rsseg_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from rsseg_edge.bundle import Score
+    from rsseg_edge.export.request import Request
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+def _list_engines(wanted: bool) -> None:
+    if wanted:
+        from rsseg_edge.cli.engines import print_engines
+
+        print_engines()
+        raise typer.Exit
 
 
 class PrecisionName(str, Enum):
@@ -25,14 +34,25 @@ class PrecisionName(str, Enum):
     fp16 = "fp16"
 
 
+class Target(str, Enum):
+    """What is made: a bundle, a bundle with an engine in it, or a server's repository."""
+
+    onnx = "onnx"
+    rtx = "rtx"
+    triton_server = "triton-server"
+
+
 @app.command()
 def export(
-    model: Annotated[str, typer.Option(help="segclip, segclip-tiny, segearth-ov.")],
+    model: Annotated[
+        str, typer.Option(help="segclip, segclip-tiny, cris, cris-r101, cris-tiny, segearth-ov, segearth-ov-tiny.")
+    ],
     output: Annotated[Path, typer.Option("-o", help="Folder of the bundle.")],
     precision: Annotated[PrecisionName, typer.Option(help="Arithmetic of the graph.")] = PrecisionName.fp32,
     checkpoint: Annotated[
         Path | None, typer.Option(help="model.safetensors of rsseg-train. [default: the shipped bundle's weights]")
     ] = None,
+    official: Annotated[Path | None, typer.Option(help="cris, cris-r101: the authors' checkpoint.")] = None,
     size: Annotated[
         str | None, typer.Option(metavar="HxW", help="The only input size, for a runtime that wants one.")
     ] = None,
@@ -47,21 +67,35 @@ def export(
         typer.Option(metavar="TAG|FILE", help="segearth-ov: a tag of open_clip or a file. [default: openai]"),
     ] = None,
     upsampler_weights: Annotated[
-        Path | None, typer.Option(help="segearth-ov: checkpoint of SimFeatUp, JBUOne or JBUStack.")
+        Path | None, typer.Option(help="segearth-ov and its -tiny: checkpoint of SimFeatUp, JBUOne or JBUStack.")
     ] = None,
     classes: Annotated[
         str | None,
-        typer.Option(metavar="'A,B; C'", help="segearth-ov: classes of who names none: by ';', synonyms by ','."),
+        typer.Option(metavar="'A,B; C'", help="Open vocabulary: classes of who names none: by ';', synonyms by ','."),
     ] = None,
+    target: Annotated[
+        Target, typer.Option(help="onnx: a bundle; rtx: with an engine of TensorRT-RTX; triton-server: a repository.")
+    ] = Target.onnx,
+    capability: Annotated[
+        str | None, typer.Option("--compute-capability", metavar="8.6,12.0", help="rtx: GPUs to build for.")
+    ] = None,
+    list_engines: Annotated[
+        bool,
+        typer.Option("--list-engines", is_eager=True, callback=_list_engines, help="List the engines kept, and exit."),
+    ] = False,
     score: Annotated[str | None, typer.Option(help="Measure the bundle on this data set's validation split.")] = None,
     root: Annotated[Path | None, typer.Option(help="Folder that the data set was unpacked in.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest on stdout.")] = False,
 ) -> None:
-    """Export MODEL to a bundle: bundle.json, model.onnx and, of an open vocabulary, text.onnx and tokenizer.json.
+    """Export MODEL to a bundle: bundle.json, its graphs and, where it reads words, tokenizer.json.
 
     The new graph runs beside the network that it was made from, over images, and is refused where they disagree:
     99.9 % of the pixels must get the same class in fp32, 99.5 % in fp16.
+
+    --target rtx and triton-server also take a bundle's folder as MODEL.
     """
+    if (capability is not None) != (target is Target.rtx):
+        raise UsageError("--target rtx and --compute-capability 8.6,12.0 go together")
     canvas = _size(size)
     named = None if classes is None else tuple(name.strip() for name in classes.split(";") if name.strip())
     try:
@@ -82,17 +116,33 @@ def export(
         checkpoint=checkpoint,
         size=canvas,
         images=images,
+        official=official,
         clip=clip,
         clip_weights=clip_weights,
         upsampler_weights=upsampler_weights,
         classes=named,
     )
+    if target is not Target.onnx:
+        _make_target(request, target, capability, output)
+        return
     manifest = build(request, output, say, measure if score else None)
     for result in manifest.scores:
         say(f"mIoU {100 * result.miou:.1f} % on {result.data} {result.split}, {result.setting}")
     say(f"wrote {output}: {sum(f.stat().st_size for f in output.iterdir()) / 1e6:.1f} MB")
     if as_json:
         print(manifest.model_dump_json(indent=2))
+
+
+def _make_target(request: Request, target: Target, capability: str | None, output: Path) -> None:
+    if target is Target.rtx:
+        from rsseg_edge.export.rtx import parse_capabilities
+        from rsseg_edge.export.targets import export_rtx
+
+        export_rtx(request, parse_capabilities(capability or ""), output, say)
+    else:
+        from rsseg_edge.export.targets import export_triton_server
+
+        export_triton_server(request, output, say)
 
 
 def _size(text: str | None) -> tuple[int, int] | None:

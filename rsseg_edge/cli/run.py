@@ -1,22 +1,28 @@
-"""``rsseg-run``: segment a video or images and draw the classes."""
+"""``rsseg-run``: segment a video, images or georeferenced scenes and draw the classes."""
 
 from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rsseg_edge.cli import INTERRUPTED, run_app, say
+from rsseg_edge.cli import INTERRUPTED, EngineChoice, run_app, say
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
 def run(
-    where: Annotated[str, typer.Argument(metavar="INPUT", help="Video, image, folder of images, or a quoted glob.")],
+    where: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT", help="Video, image, folder of images, scene, URL, list of scenes, or a quoted glob."
+        ),
+    ],
     model: Annotated[str, typer.Option(help="Shipped bundle by name, or any bundle's folder.")] = "segclip-tiny",
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")] = Path("out"),
     classes: Annotated[
@@ -27,6 +33,9 @@ def run(
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Open vocabulary: least probability of a class.")
     ] = None,
+    refer: Annotated[
+        list[str] | None, typer.Option(metavar="SENTENCE", help="Referring: what to segment; may be given repeatedly.")
+    ] = None,
     fast: Annotated[bool, typer.Option("--fast", help="Open vocabulary: windows that do not overlap.")] = False,
     classes_only: Annotated[str | None, typer.Option(metavar="A,B", help="Draw and count these classes alone.")] = None,
     alpha: Annotated[float, typer.Option(min=0, max=1, help="Weight of the classes' colours.")] = 0.45,
@@ -35,27 +44,80 @@ def run(
         int | None, typer.Option(help="Longest side that the network sees, pixels.  [default: the bundle's]")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Cores for the network.  [default: all but one]")] = None,
+    engine: Annotated[EngineChoice, typer.Option(help="What runs the network.")] = EngineChoice.auto,
     max_frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
     stride: Annotated[int, typer.Option(help="Take every K-th frame.")] = 1,
     start: Annotated[float, typer.Option(help="Begin this many seconds after the first frame.")] = 0.0,
     end: Annotated[float | None, typer.Option(help="Stop this many seconds after the first frame.")] = None,
+    geo: Annotated[Path | None, typer.Option(metavar="OUT.gpkg", help="Map: class polygons, by telemetry.")] = None,
+    geo_merge: Annotated[bool, typer.Option("--geo-merge", help="Map: polygons merged over time.")] = False,
+    mosaic: Annotated[Path | None, typer.Option(metavar="OUT.tif", help="Map: the classes of all frames.")] = None,
+    gsd: Annotated[
+        float | None,
+        typer.Option(
+            metavar="M",
+            help="Map: side of the mosaic's cells. Scene: metres a pixel that the network sees.  "
+            "[default: the first frame's; the bundle's, for a finer scene]",
+        ),
+    ] = None,
+    telemetry: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Map: .srt, .tlog or .bin.  [default: KLV, or .SRT beside]")
+    ] = None,
+    telemetry_offset: Annotated[
+        float, typer.Option(metavar="S", help="Map: seconds of a .tlog or .bin at the first frame.")
+    ] = 0.0,
+    dem: Annotated[Path | None, typer.Option(metavar="DEM.tif", help="Map: terrain, metres above the sea.")] = None,
+    ground: Annotated[float | None, typer.Option(metavar="M", help="Map: flat ground, metres above the sea.")] = None,
+    fov: Annotated[str | None, typer.Option(metavar="H[,V]", help="Map: field of view, degrees.")] = None,
+    mount: Annotated[
+        float | None, typer.Option(metavar="DEG", help="Map: elevation of a camera without gimbal; -90 is down.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the closing table as JSON on stdout.")] = False,
+    bands: Annotated[
+        str | None, typer.Option(metavar="R,G,B", help="Scene: bands of red, green, blue, from 1.")
+    ] = None,
+    stretch: Annotated[
+        str | None, typer.Option(metavar="LOW,HIGH", help="Scene: percentiles that become 0 and 255.")
+    ] = None,
+    tile: Annotated[int | None, typer.Option(help="Scene: side of the windows, pixels.  [default: 1024]")] = None,
+    overlap: Annotated[int | None, typer.Option(help="Scene: overlap of windows, pixels.  [default: 192]")] = None,
+    confidence: Annotated[bool, typer.Option("--confidence", help="Scene: also write the confidence.")] = False,
+    polygons: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Scene: of gpkg, fgb, geojson; or none.  [default: gpkg]")
+    ] = None,
+    simplify: Annotated[
+        float | None, typer.Option(min=0, help="Scene: tolerance of the polygons, pixels.  [default: 1]")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Scene: do finished scenes anew.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Scene: processes that share the work.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Scene: a Dask scheduler whose workers share the work.")
+    ] = None,
 ) -> None:
-    """Segment aerial video or images and draw the classes over them.
+    """Segment aerial video, images or georeferenced scenes and draw the classes over them.
 
     A video gives OUT/overlay.mp4 (H.264; size, rate, time stamps and audio of the input), an image
     OUT/NAME.overlay.png. Both give OUT/frames.jsonl: a line a frame with the area share and pixel count of each class.
     --class-maps adds OUT/class_maps/INDEX.png for a video, OUT/NAME.classes.png for an image.
 
+    A scene (GeoTIFF, COG, VRT, JPEG 2000; a path, a URL, s3://, /vsicurl/; a .txt with one a line) gives OUT/NAME.tif
+    (classes as a COG), .gpkg (polygons), .csv and .json (areas), .png (quick-look), .html (map) and .stac.json. Memory
+    does not grow with its area. A run that was stopped in any way goes on when the same command is given again.
+
+    The KLV of a transport stream goes into OUT/overlay.ts, beside the same overlay. With telemetry (KLV, a DJI .SRT, a
+    log of an autopilot), --geo writes polygons in WGS 84, --mosaic a GeoTIFF.
+
     A file appears under its name when it is whole. Ctrl-C (or SIGTERM) closes the files with the frames that are done;
     a second one drops them. Exit codes: 0 done, 1 something failed or could not be read, 2 the request cannot be met,
-    130 interrupted.
+    3 parts of a scene could not be read and have no data now, 130 interrupted.
     """
     from rsseg_edge.cli.progress import FrameProgress
     from rsseg_edge.cli.summary import print_table, summary_json
     from rsseg_edge.errors import UsageError
     from rsseg_edge.job import Job, Request, Vocabulary
+    from rsseg_edge.maps import MapRequest
     from rsseg_edge.prompts.vocabulary import split_classes
+    from rsseg_edge.scenes.probe import scene_inputs
     from rsseg_edge.sources.base import Selection
 
     problems: list[str] = []
@@ -70,9 +132,37 @@ def run(
     vocabulary = None
     if classes is not None:
         vocabulary = Vocabulary(split_classes(classes), background, threshold)
+    scene_options = {
+        "--bands": bands, "--stretch": stretch, "--tile": tile, "--overlap": overlap,
+        "--confidence": confidence, "--polygons": polygons, "--simplify": simplify, "--overwrite": overwrite,
+        "--workers": workers, "--cluster": cluster,
+    }  # fmt: skip
+    scenes = scene_inputs(where)
+    if scenes is not None:
+        frame_options = {
+            "--class-maps": class_maps, "--long-side": long_side, "--max-frames": max_frames, "--stride": stride != 1,
+            "--start": start, "--end": end, "--refer": refer or None, "--geo": geo, "--geo-merge": geo_merge,
+            "--mosaic": mosaic, "--telemetry": telemetry, "--telemetry-offset": telemetry_offset, "--dem": dem,
+            "--ground": ground, "--fov": fov, "--mount": mount,
+        }  # fmt: skip
+        _refuse(frame_options, f"{where} is georeferenced: {{}} is for videos and images")
+        from rsseg_edge.cli.scenes import SceneArguments, run_scenes
+
+        given = SceneArguments(
+            bands, stretch, gsd, tile, overlap, confidence, polygons, simplify, overwrite, workers, cluster
+        )
+        run_scenes(scenes, given, model, out, vocabulary, fast, names, alpha, threads, engine.value, as_json)
+        return
+    _refuse(scene_options, f"{{}} is for georeferenced scenes, and {where} is none")
     selection = Selection(start, end, stride, max_frames)
-    request = Request(where, model, out, selection, names, alpha, class_maps, long_side, threads, vocabulary, fast)
-    job = Job(request, report)
+    maps = MapRequest(geo, geo_merge, mosaic, gsd, telemetry, telemetry_offset, dem, ground, _field_of_view(fov), mount)
+    request = Request(
+        where, model, out, selection, names, alpha, class_maps, long_side, threads,
+        vocabulary=vocabulary, fast=fast, sentences=refer or (), maps=maps, engine=engine.value,
+    )  # fmt: skip
+    job = Job(request, report, say)
+    for note in job.notes:
+        say(f"warning: {note}")
     if job.change is not None and job.change.encoded:
         say(f"{job.change.encoded} new words encoded in {job.change.seconds:.1f} s; they are kept for the next run")
 
@@ -95,6 +185,29 @@ def run(
         sys.exit(INTERRUPTED)
     if problems:
         sys.exit(1)
+
+
+def _refuse(options: Mapping[str, object], message: str) -> None:
+    """Refuse options that were given though they mean nothing here; the message has ``{}`` for their names."""
+    from rsseg_edge.errors import UsageError
+
+    given = [name for name, value in options.items() if value not in (None, False, 0.0)]
+    if given:
+        raise UsageError(message.format(", ".join(given)))
+
+
+def _field_of_view(text: str | None) -> tuple[float, float | None] | None:
+    from rsseg_edge.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        angles = [float(part) for part in text.split(",")]
+    except ValueError:
+        angles = []
+    if len(angles) not in (1, 2):
+        raise UsageError(f"--fov {text}: degrees, as 62 or 62,38")
+    return angles[0], angles[1] if len(angles) == 2 else None
 
 
 def main() -> None:

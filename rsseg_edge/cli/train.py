@@ -18,10 +18,12 @@ def train(
     model: Annotated[
         str,
         typer.Argument(
-            help="segclip, segclip-tiny, segearth-ov-tiny, cris, cris-tiny, or fpn-baseline to compare with."
+            help="segclip, segclip-tiny, cris, cris-tiny, segearth-ov-tiny, simfeatup, or fpn-baseline to compare with."
         ),
     ],
-    data: Annotated[str, typer.Option(help="Data set of the table, or a TOML file that describes a folder.")],
+    data: Annotated[
+        str | None, typer.Option(help="Data set of the table, or a TOML file that describes a folder.")
+    ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder that the data set was unpacked in.")] = None,
     output: Annotated[Path | None, typer.Option("-o", help="Folder of the run.  [default: runs/MODEL-DATA]")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.  [default: the model's recipe]")] = None,
@@ -45,6 +47,12 @@ def train(
         str | None, typer.Option(help="Name of an open_clip model.  [default: the model's]")
     ] = None,
     text_weights: Annotated[str | None, typer.Option(help="open_clip's name of weights, or a local file.")] = None,
+    images: Annotated[Path | None, typer.Option(help="simfeatup: folder of images, which need no labels.")] = None,
+    clip: Annotated[str, typer.Option(help="simfeatup: open_clip model, or a segearth-ov-tiny's file.")] = "ViT-B-16",
+    clip_weights: Annotated[
+        str | None, typer.Option(help="simfeatup: open_clip's name of its weights, or a file.  [default: openai]")
+    ] = None,
+    upsampler: Annotated[str, typer.Option(help="simfeatup: jbu_one or jbu_stack.")] = "jbu_one",
     validate_every: Annotated[int | None, typer.Option(help="Steps between validations.")] = None,
     checkpoint_every: Annotated[int | None, typer.Option(help="Steps between checkpoints.")] = None,
     seed: Annotated[int, typer.Option(help="Crops, weights and sampled points follow from it.")] = 0,
@@ -76,15 +84,26 @@ def train(
         "validate_every": validate_every,
         "checkpoint_every": checkpoint_every,
     } | parse_values(values or ())
-    folder = output or Path("runs") / f"{model}-{Path(data).stem}"
+    unlabelled = model == "simfeatup"
+    needed, other = ("--images", data) if unlabelled else ("--data", images)
+    given = images if unlabelled else data
+    if given is None or other is not None:
+        raise UsageError(f"rsseg-train {model} learns from {needed}, and nothing else")
+    source = str(given)
+    folder = output or Path("runs") / f"{model}-{Path(source).stem}"
     settings = Settings(folder, overrides, seed, precision, accelerator, threads, resume=not restart)
+    if unlabelled:
+        from rsseg_edge.training.simfeatup.start import start_simfeatup
+
+        start_simfeatup(Path(source), settings, clip=clip, clip_weights=clip_weights, upsampler=upsampler)
+        return
     start = Start(backbone_weights, text_encoder, text_weights, begin_from)
     if is_referring(model):
-        start_referring(model, data, root, settings, start=start, also=also or ())
+        start_referring(model, source, root, settings, start=start, also=also or ())
     elif model == "segearth-ov-tiny":
-        start_open_vocabulary(data, root, settings, start=start, also=also or ())
+        start_open_vocabulary(source, root, settings, start=start, also=also or ())
     else:
-        start_training(model, data, root, settings, start=start, also=also or ())
+        start_training(model, source, root, settings, start=start, also=also or ())
 
 
 def main() -> None:

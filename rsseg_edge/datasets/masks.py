@@ -51,22 +51,26 @@ class MaskDecoder:
         self._spec = spec
         self._lookup: UInt8Array | None = None
 
-    def read(self, path: Path) -> UInt8Array:
+    def read(self, path: Path, *, labels: bool = False) -> UInt8Array:
         """uint8 [H, W]: class indices, and 255 where the mask is to be ignored.
+
+        Args:
+            path: of the mask.
+            labels: its values are class indices already.
 
         Raises:
             RssegError: the file cannot be read, or holds a value or colour that is neither a class nor ignored.
         """
-        codes = self._color_codes(path) if self._spec.coding == "colors" else _read_values(path)
-        lookup = self._table()
-        labels = lookup.take(codes)
-        unknown = labels == _UNKNOWN
+        colors = self._spec.coding == "colors" and not labels
+        codes = self._color_codes(path) if colors else _read_values(path)
+        found = (_label_table(len(self._spec.classes)) if labels else self._table()).take(codes)
+        unknown = found == _UNKNOWN
         if unknown.any():
             y, x = np.unravel_index(int(unknown.argmax()), unknown.shape)
             code = int(codes[y, x])
-            what = f"colour {_to_color(code)}" if self._spec.coding == "colors" else f"value {code}"
+            what = f"colour {_to_color(code)}" if colors else f"value {code}"
             raise RssegError(f"{path}: {what} at x={x}, y={y} is no class of data {self._spec.name}, nor ignored")
-        return labels
+        return found
 
     def _table(self) -> UInt8Array:
         # Made late: it is 16 MiB for colours, and a pickled data set should not carry it to its workers.
@@ -88,6 +92,13 @@ class MaskDecoder:
         bgr = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
         blue, green, red = (bgr[..., channel].astype(np.int32) for channel in range(3))
         return (red << 16) | (green << 8) | blue
+
+
+def _label_table(classes: int) -> UInt8Array:
+    lookup = np.full((1 << 16) + 1, _UNKNOWN, np.uint8)
+    lookup[:classes] = np.arange(classes)
+    lookup[IGNORE] = IGNORE
+    return lookup
 
 
 def _read_values(path: Path) -> npt.NDArray[np.integer]:

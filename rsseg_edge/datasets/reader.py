@@ -49,6 +49,7 @@ class ImageAndMask:
     image: Path
     mask: Path
     name: str
+    labels: bool = False
 
 
 class FolderDataset:
@@ -74,7 +75,7 @@ class FolderDataset:
             RssegError: a file cannot be read, the sizes differ, or the mask holds what the table does not know.
         """
         pair = self.pairs[index]
-        image, labels = read_image(pair.image), self._decoder.read(pair.mask)
+        image, labels = read_image(pair.image), self._decoder.read(pair.mask, labels=pair.labels)
         if image.shape[:2] != labels.shape:
             raise RssegError(
                 f"{pair.mask} is {labels.shape[1]}x{labels.shape[0]} pixels, "
@@ -108,12 +109,22 @@ def _find_pairs(spec: DatasetSpec, root: Path, name: str, split: Split) -> list[
 
 def _find_layout(spec: DatasetSpec, root: Path, layout: FilePair, split: Split) -> Iterator[ImageAndMask]:
     image_pattern, mask_pattern = PathPattern(layout.image), PathPattern(layout.mask)
+    listed = {key: _read_list(spec, root / file) for key, file in split.listed.items()}
     for image, fields in image_pattern.find(root):
         if not all(matches_any(fields[key], allowed) for key, allowed in split.only.items()):
             continue
         if any(matches_any(fields[key], barred) for key, barred in split.without.items()):
             continue
+        if any(fields[key] not in values for key, values in listed.items()):
+            continue
         mask = root / mask_pattern.fill(fields)
         if not mask.is_file():
             raise UsageError(f"data {spec.name}: image {image} has no mask: {mask} does not exist")
-        yield ImageAndMask(image, mask, image_pattern.sample_name(fields))
+        yield ImageAndMask(image, mask, image_pattern.sample_name(fields), layout.labels)
+
+
+def _read_list(spec: DatasetSpec, path: Path) -> set[str]:
+    try:
+        return set(path.read_text(encoding="utf-8").split())
+    except OSError as error:
+        raise UsageError(f"data {spec.name}: cannot read {path}, the list of its images: {error.strerror}") from None

@@ -32,11 +32,19 @@ class _Strict(BaseModel):
 
 
 class DatasetClass(_Strict):
-    """One class: its name, what it is in a mask (values or RGB colours), and the colour that it is drawn in."""
+    """One class.
+
+    Attributes:
+        name: in tables and reports.
+        mask: what it is in a mask: values or RGB colours.
+        color: what it is drawn in.
+        words: synonyms that a model of an open vocabulary is asked for; its name where there are none.
+    """
 
     name: str = Field(min_length=1)
     mask: tuple[Color, ...] | tuple[Value, ...] = ()
     color: Color | None = None
+    words: tuple[str, ...] = ()
 
     def draw_color(self) -> Color | None:
         """``color``, or else the first of the mask's colours; None where there is neither."""
@@ -46,10 +54,15 @@ class DatasetClass(_Strict):
 
 
 class FilePair(_Strict):
-    """Where the images and their masks lie below the root: two patterns with the same fields."""
+    """Where the images and their masks lie below the root: two patterns with the same fields.
+
+    ``labels`` says that these masks were converted: whatever the coding, a value is the class's place in the table,
+    from 0, and 255 is none.
+    """
 
     image: str = Field(min_length=1)
     mask: str = Field(min_length=1)
+    labels: bool = False
 
     @model_validator(mode="after")
     def _mask_repeats_the_fields(self) -> FilePair:
@@ -61,13 +74,46 @@ class FilePair(_Strict):
 
 
 class Split(_Strict):
-    """The part of a data set that a run uses: a choice of files by their fields, or the seeds of generated scenes."""
+    """The part of a data set that a run uses: a choice of files by their fields, or the seeds of generated scenes.
+
+    Attributes:
+        files: where they lie; the data set's own where it is empty.
+        only: patterns of which a field matches one.
+        without: patterns of which a field matches none.
+        listed: a text file below the root that lists the values of a field, one a line.
+        first_seed: of generated scenes.
+        count: of generated scenes.
+    """
 
     files: tuple[FilePair, ...] = ()
     only: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     without: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    listed: Mapping[str, str] = Field(default_factory=dict)
     first_seed: int = Field(default=0, ge=0)
     count: int = Field(default=0, ge=0)
+
+
+class Benchmark(_Strict):
+    """How SegEarth-OV is measured on a data set (Li et al., CVPR 2025, and its published configurations).
+
+    Attributes:
+        split: what it is measured on.
+        folder: of the set, as the published preparation calls it, below the folder of all sets.
+        background: class of the pixels whose best class has a probability below ``threshold``.
+        threshold: 0..1.
+        iou_of: class whose IoU is the score; the mean over the classes where it is None.
+        published: the score with ViT-B/16, in percent; None where METHODS does not give it.
+        cls_token_lambda: weight of the class token. It is built into a network: a measurement with another is not
+            the published one.
+    """
+
+    split: str = "val"
+    folder: str = Field(min_length=1)
+    background: str
+    threshold: float = Field(ge=0, lt=1)
+    iou_of: str | None = None
+    published: float | None = Field(default=None, ge=0, le=100)
+    cls_token_lambda: float = -0.3
 
 
 class DatasetSpec(_Strict):
@@ -85,6 +131,7 @@ class DatasetSpec(_Strict):
         files: where images and masks lie, for the splits that say nothing else.
         splits: by name.
         generator: what makes the samples, where no files hold them.
+        benchmark: for the sets that open-vocabulary models are compared on.
     """
 
     name: str
@@ -98,6 +145,7 @@ class DatasetSpec(_Strict):
     files: tuple[FilePair, ...] = ()
     splits: Mapping[str, Split] = Field(min_length=1)
     generator: Literal["scenes"] | None = None
+    benchmark: Benchmark | None = None
 
     @model_validator(mode="after")
     def _is_complete(self) -> DatasetSpec:
@@ -107,7 +155,17 @@ class DatasetSpec(_Strict):
         if self.generator is None:
             self._check_coding()
             self._check_splits()
+        if self.benchmark is not None:
+            self._check_benchmark(self.benchmark)
         return self
+
+    def _check_benchmark(self, benchmark: Benchmark) -> None:
+        names = self.class_table().names
+        for name in (benchmark.background, benchmark.iou_of):
+            if name is not None and name not in names:
+                raise ValueError(f"benchmark: '{name}' is no class")
+        if benchmark.split not in self.splits:
+            raise ValueError(f"benchmark: there is no split '{benchmark.split}'")
 
     def _check_coding(self) -> None:
         seen: dict[object, str] = {}
@@ -127,7 +185,7 @@ class DatasetSpec(_Strict):
             if not files:
                 raise ValueError(f"split '{name}' has no files")
             for pair in files:
-                if unknown := ({*split.only, *split.without} - PathPattern(pair.image).fields):
+                if unknown := ({*split.only, *split.without, *split.listed} - PathPattern(pair.image).fields):
                     raise ValueError(f"split '{name}': '{pair.image}' has no field {sorted(unknown)}")
 
     def class_table(self) -> ClassTable:
@@ -149,6 +207,11 @@ class DatasetSpec(_Strict):
 def dataset_names() -> list[str]:
     """Names of the data sets that the package describes."""
     return list(_read(TABLE))
+
+
+def benchmark_sets() -> list[DatasetSpec]:
+    """The data sets that open-vocabulary models are compared on, in the order of the paper's tables."""
+    return [spec for spec in map(describe, dataset_names()) if spec.benchmark is not None]
 
 
 def describe(name_or_toml: str | os.PathLike[str]) -> DatasetSpec:

@@ -1,19 +1,20 @@
-"""ONNX Runtime on a CPU: the engine that is always there."""
+"""ONNX Runtime on a CPU, the engine that is always there, or on a GPU by its CUDA provider."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
+from rsseg_edge.engines.base import Arrays, Done, EngineAbsentError, Pending
 from rsseg_edge.errors import RssegError
 from rsseg_edge.kernels.registry import calls_operators, ort_library
 
 
 class OnnxRuntimeEngine:
-    """An ONNX graph on the CPU.
+    """An ONNX graph. See :class:`rsseg_edge.engines.base.Engine`.
 
     Our own operators run as compiled kernels where those are installed, and by the bodies in the model where they are
     not, or where ONNX Runtime refuses them: one older than 1.16, for instance.
@@ -23,38 +24,53 @@ class OnnxRuntimeEngine:
         threads: cores that one inference may use; None takes all of them.
         name: what error messages call the model.
         kernels: False runs the bodies even so.
+        gpu: run on the GPU, our operators by their bodies: the compiled kernels are a CPU's.
 
     Attributes:
         kernels: the library of compiled kernels in use; None where there is none or the graph needs none.
 
     Raises:
+        EngineAbsentError: ``gpu``, and this ONNX Runtime runs on none.
         RssegError: ONNX Runtime does not load the model.
     """
 
-    def __init__(self, model: bytes, *, threads: int | None = None, name: str = "model", kernels: bool = True) -> None:
+    def __init__(
+        self,
+        model: bytes,
+        *,
+        threads: int | None = None,
+        name: str = "model",
+        kernels: bool = True,
+        gpu: bool = False,
+    ) -> None:
         self._name = name
-        self.kernels = ort_library() if kernels and calls_operators(model) else None
+        providers = _gpu_providers() if gpu else [_CPU]
+        self.kernels = ort_library() if kernels and not gpu and calls_operators(model) else None
         if self.kernels is not None:
             try:
-                self._session = _session(model, threads, self.kernels)
+                self._session = _session(model, threads, self.kernels, providers)
                 return
             except (
                 Exception
             ):  # whatever is wrong with the library, the bodies compute the same; a bad model fails again
                 self.kernels = None
         try:
-            self._session = _session(model, threads, None)
+            self._session = _session(model, threads, None, providers)
         except Exception as error:  # ONNX Runtime raises its own classes, which derive from Exception directly
             raise RssegError(f"{name}: ONNX Runtime {_version()} cannot load it: {_first_line(error)}") from None
+        if gpu and _CUDA not in self._session.get_providers():  # it goes on with the CPU and tells only its log
+            raise EngineAbsentError("ONNX Runtime's CUDA provider does not start here")
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the graph's outputs."""
         return tuple(o.name for o in self._session.get_outputs())
 
-    def infer(
-        self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str] | None = None
-    ) -> dict[str, npt.NDArray[Any]]:
+    def start(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> Pending:
+        """Run once. See :class:`rsseg_edge.engines.base.Engine`."""
+        return Done(self.infer(inputs, outputs))
+
+    def infer(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> dict[str, npt.NDArray[Any]]:
         """Run once. See :class:`rsseg_edge.engines.base.Engine`."""
         names = tuple(outputs) if outputs is not None else self.outputs
         try:
@@ -68,7 +84,18 @@ class OnnxRuntimeEngine:
         del self._session
 
 
-def _session(model: bytes, threads: int | None, library: Path | None) -> Any:
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+def _gpu_providers() -> list[str]:
+    import onnxruntime as ort
+
+    if _CUDA not in ort.get_available_providers():
+        raise EngineAbsentError("ONNX Runtime has no CUDA provider")
+    return [_CUDA, _CPU]
+
+
+def _session(model: bytes, threads: int | None, library: Path | None, providers: list[str]) -> Any:
     import onnxruntime as ort  # 0.1 s: not at import of this module
 
     options = ort.SessionOptions()
@@ -80,7 +107,7 @@ def _session(model: bytes, threads: int | None, library: Path | None) -> Any:
         options.intra_op_num_threads = threads
     if library is not None:
         options.register_custom_ops_library(str(library))
-    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(model, options, providers=providers)
 
 
 def _version() -> str:

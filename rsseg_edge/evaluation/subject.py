@@ -12,15 +12,6 @@ from rsseg_edge.evaluation.referring import BoolArray, Refer
 from rsseg_edge.segmenter import Segmenter, load
 from rsseg_edge.types import Segmentation, UInt8Array
 
-
-@runtime_checkable
-class TakesClasses(Protocol):
-    """A segmenter of an open vocabulary."""
-
-    def set_classes(self, classes: Sequence[str]) -> object:
-        """Segment into these, each a string of comma-separated synonyms, the first of which is its name."""
-
-
 CHECKPOINTS = (".safetensors", ".pt", ".ckpt")
 
 

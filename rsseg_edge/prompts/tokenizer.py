@@ -37,6 +37,19 @@ class Tokenizer:
         """Ids of all the tokens of a sentence, with what stands at its begin and end."""
         return list(self._native.encode(sentence).ids)
 
+    def encode_cut(self, sentence: str) -> tuple[npt.NDArray[np.int64], str]:
+        """Token ids, int64 [length], and as much of the sentence as they hold.
+
+        Of one that is too long the words at its end are left out; what stands at the end of every sentence stays.
+        """
+        found = self._native.encode(sentence)
+        ids, row = list(found.ids), np.zeros(self.length, np.int64)
+        if len(ids) <= self.length:
+            row[: len(ids)] = ids
+            return row, sentence
+        row[:-1], row[-1] = ids[: self.length - 1], ids[-1]
+        return row, sentence[: max(end for _, end in found.offsets[: self.length - 1])]
+
     def encode(self, sentences: Sequence[str]) -> npt.NDArray[np.int64]:
         """Token ids, int64 [len(sentences), length].
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from rsseg_edge.bundle import Bundle, VocabularySpec
 from rsseg_edge.engines.base import Engine
-from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
+from rsseg_edge.engines.choose import EngineName, Say, open_engine
+from rsseg_edge.engines.graph_file import read_graph
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.postprocess.enlarge import enlarge
 from rsseg_edge.preprocess.check import check_image
@@ -76,6 +77,8 @@ class OpenVocabularySegmenter:
         bundle: of an open vocabulary.
         long_side: images are scaled, up or down, to this longer side, in pixels.
         threads: cores of one inference; None takes all.
+        engine: what runs the network; sentences are encoded on the CPU, once a word.
+        say: see :func:`rsseg_edge.segmenter.load`.
 
     Attributes:
         fast: windows side by side in place of half overlapping: less than half the work for a nearly equal map.
@@ -85,15 +88,26 @@ class OpenVocabularySegmenter:
         >>> segmenter.set_classes(["building,roof", "road", "solar panel"])
     """
 
-    def __init__(self, bundle: Bundle, *, long_side: int, threads: int | None = None) -> None:
+    score_stride = 4  # its windows see patches of 16 pixels; scores of a wide scene at full size would not fit memory
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        long_side: int,
+        threads: int | None = None,
+        engine: EngineName = "auto",
+        say: Say | None = None,
+    ) -> None:
         manifest = bundle.manifest
         assert manifest.vocabulary is not None, "the manifest was validated"
         self._vocabulary_spec: VocabularySpec = manifest.vocabulary
         self.spec = manifest.input
         self.long_side = long_side
         self.fast = False
-        name = f"bundle {manifest.name}"
-        self._engine: Engine = OnnxRuntimeEngine(bundle.read("model.onnx"), threads=threads, name=name)
+        # A window's result does not depend on the other windows, nor a word's cosines on the other words.
+        pad = (("crops", 0), ("text", 0))
+        self._engine: Engine = open_engine(read_graph(bundle), threads=threads, engine=engine, say=say, pad=pad)
         self._words = WordFeatures(bundle, threads=threads)
         self._colors = {c.name: c.color for c in manifest.classes}
         self._current: Vocabulary | None = None
@@ -169,7 +183,10 @@ class OpenVocabularySegmenter:
         check_image(image)
         scale = self.long_side / max(image.shape[:2])
         height, width = (max(1, round(side * scale)) for side in image.shape[:2])
-        scaled = to_canvas(image, Fit((height, width), (height, width)))
+        return self._cut(to_canvas(image, Fit((height, width), (height, width))))
+
+    def _cut(self, scaled: UInt8Array) -> Prepared:
+        height, width = scaled.shape[:2]
         side = self._vocabulary_spec.crop
         stride = side if self.fast else self._vocabulary_spec.stride
         places = tuple(
@@ -203,6 +220,18 @@ class OpenVocabularySegmenter:
             class_map = enlarge(class_map, *image.shape[:2])
             confidence = cv2.resize(confidence, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
         return Segmentation(class_map, confidence, table)
+
+    def scores(self, image: UInt8Array) -> npt.NDArray[np.float32]:
+        """See :class:`rsseg_edge.segmenter.ScoringSegmenter`; the scores are the words' cosines."""
+        import cv2
+
+        cosines = self._cosines(self._cut(image), self.vocabulary)
+        height, width = (side // self.score_stride for side in image.shape[:2])
+        return np.stack([cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in cosines])
+
+    def decide(self, scores: npt.NDArray[np.float32]) -> tuple[UInt8Array, UInt8Array]:
+        """See :class:`rsseg_edge.segmenter.ScoringSegmenter`."""
+        return _decide(scores, self.vocabulary, self._vocabulary_spec.logit_scale)
 
     def __call__(self, image: UInt8Array) -> Segmentation:
         """Segment one image; see :class:`rsseg_edge.segmenter.Segmenter`."""

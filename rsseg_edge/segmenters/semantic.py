@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from rsseg_edge.bundle import InputSpec
-from rsseg_edge.engines.base import Engine
+from rsseg_edge.engines.base import Engine, Pending
+from rsseg_edge.errors import RssegError
 from rsseg_edge.postprocess.enlarge import enlarge
 from rsseg_edge.preprocess.check import check_image
 from rsseg_edge.preprocess.fit import Fit, fit_size, to_canvas
@@ -21,6 +23,8 @@ class SemanticSegmenter:
         spec: how an image becomes its input.
         long_side: images with a longer side are scaled down to it, in pixels.
     """
+
+    score_stride = 4
 
     def __init__(self, engine: Engine, table: ClassTable, spec: InputSpec, *, long_side: int) -> None:
         self.table = table
@@ -42,17 +46,20 @@ class SemanticSegmenter:
         check_image(image)
         return np.ascontiguousarray(to_canvas(image, self._fit(image))[None])
 
-    def infer(self, prepared: UInt8Array) -> tuple[UInt8Array, UInt8Array]:
-        """Run the graph on what :meth:`prepare` gave: class map and confidence, uint8 [h, w] each."""
-        result = self._engine.infer({"image": prepared}, ("class_map", "confidence"))
-        return result["class_map"][0], result["confidence"][0]
+    def infer(self, prepared: UInt8Array) -> Pending:
+        """Run the graph on what :meth:`prepare` gave: class map and confidence, uint8 [1, h, w] each.
 
-    def finish(self, image: UInt8Array, raw: tuple[UInt8Array, UInt8Array]) -> Segmentation:
+        On a GPU it only sets off; :meth:`finish` waits for it, and the next frame's input goes up meanwhile.
+        """
+        return self._engine.start({"image": prepared}, ("class_map", "confidence"))
+
+    def finish(self, image: UInt8Array, raw: Pending) -> Segmentation:
         """Bring what :meth:`infer` gave back to the size of the image."""
         import cv2
 
         height, width = self._fit(image).content
-        class_map, confidence = (part[:height, :width] for part in raw)
+        found = raw.result()
+        class_map, confidence = (found[name][0, :height, :width] for name in ("class_map", "confidence"))
         if class_map.shape != image.shape[:2]:
             class_map = enlarge(np.ascontiguousarray(class_map), *image.shape[:2])
             confidence = cv2.resize(confidence, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
@@ -69,6 +76,34 @@ class SemanticSegmenter:
             RssegError: the engine failed.
         """
         return self.finish(image, self.infer(self.prepare(image)))
+
+    def scores(self, image: UInt8Array) -> npt.NDArray[np.float32]:
+        """See :class:`rsseg_edge.segmenter.ScoringSegmenter`; the scores are the classes' shares, which sum to 1.
+
+        Raises:
+            RssegError: the graph gives no logits.
+        """
+        if "logits" not in self._engine.outputs:
+            raise RssegError("this bundle's graph gives no logits, so that windows cannot be blended: export it again")
+        image = np.ascontiguousarray(image[None])
+        logits = self._engine.infer({"image": image}, ("logits",))["logits"][0].astype(np.float32)
+        expected = (len(self.table), *(side // self.score_stride for side in image.shape[1:3]))
+        if logits.shape != expected:
+            raise RssegError(f"the graph gave logits {list(logits.shape)} where {list(expected)} were expected")
+        shares: npt.NDArray[np.float32] = np.exp(logits - logits.max(0))
+        shares /= shares.sum(0)
+        return shares
+
+    def decide(self, scores: npt.NDArray[np.float32]) -> tuple[UInt8Array, UInt8Array]:
+        """See :class:`rsseg_edge.segmenter.ScoringSegmenter`; between equal shares the first class wins."""
+        import cv2
+
+        best = np.array(scores[0], np.float32)
+        class_map = np.zeros(best.shape, np.uint8)
+        for index, share in enumerate(scores[1:], 1):
+            class_map[share > best] = index
+            best = np.maximum(best, share, out=best)
+        return class_map, np.asarray(cv2.convertScaleAbs(best, alpha=255), np.uint8)
 
     def close(self) -> None:
         """Release the engine."""

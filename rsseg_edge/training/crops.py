@@ -16,6 +16,8 @@ from torch import Tensor
 from rsseg_edge.datasets.sample import IGNORE, Sample, SegmentationDataset
 from rsseg_edge.training.recipe import CropConfig
 
+Batch = TypeVar("Batch", bound=tuple[Tensor, ...])
+
 MEMORY = 2 << 30
 """Bytes of decoded samples that a process keeps: decoding costs more than all the augmentation."""
 
@@ -66,20 +68,17 @@ class CropSource:
             images = torch.from_numpy(np.stack([c[0] for c in crops])).permute(0, 3, 1, 2).float()
             return images, torch.from_numpy(np.stack([c[1] for c in crops])).long()
 
-        return one_ahead(batch, start, stop)
+        yield from read_ahead(batch, start, stop)
 
 
-Batch = TypeVar("Batch")
-
-
-def one_ahead(make: Callable[[int], Batch], start: int, stop: int) -> Iterator[Batch]:
-    """What ``make`` gives for the steps ``start`` to ``stop``, the next one being made while one is in use."""
+def read_ahead(batch: Callable[[int], Batch], start: int, stop: int) -> Iterator[Batch]:
+    """``batch(step)`` of the steps ``start`` to ``stop``, each made while the one before it is in use."""
     with ThreadPoolExecutor(1) as pool:  # OpenCV releases the interpreter lock
-        pending = pool.submit(make, start) if start < stop else None
+        pending = pool.submit(batch, start) if start < stop else None
         for step in range(start, stop):
             assert pending is not None
             ready = pending.result()
-            pending = pool.submit(make, step + 1) if step + 1 < stop else None
+            pending = pool.submit(batch, step + 1) if step + 1 < stop else None
             yield ready
 
 

@@ -65,7 +65,7 @@ class History:
             axis.plot(step, loss, color="0.85", linewidth=0.8)
             axis.plot(step[width - 1 :], smooth, color="tab:blue", label="training loss")
         axis.set(xlabel="step", ylabel="training loss")
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(bottom=min(0.0, *loss) if width else 0.0)  # likelihoods may be above 1, and their loss below 0
         if checks:
             right = axis.twinx()
             right.plot(*zip(*checks, strict=True), color="tab:orange", marker="o", label=f"validation {self._metric}")

@@ -89,7 +89,7 @@ def train(
         task = synchronised(task)
     task = task.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = AveragedModel(task, avg_fn=_moving_average(recipe.ema), use_buffers=True)
-    model, optimizer = fabric.setup(task, torch.optim.AdamW(_groups(task, recipe), lr=recipe.lr))
+    model, optimizer = fabric.setup(task, _optimizer(task, recipe))
     averaged = cast(AnyTask, average.module)
     average.to(fabric.device)
     scaler = getattr(fabric.strategy.precision, "scaler", None)  # of 16-mixed alone
@@ -142,6 +142,13 @@ def train(
 def _as_convolved(part: Tensor) -> Tensor:
     # Convolutions run fastest on channels-last images; everything else is left as it is.
     return part.contiguous(memory_format=torch.channels_last) if part.ndim == 4 else part
+
+
+def _optimizer(task: Task, recipe: Recipe) -> torch.optim.Optimizer:
+    groups = _groups(task, recipe)
+    if recipe.optimizer == "nadam":
+        return torch.optim.NAdam(groups, lr=recipe.lr, decoupled_weight_decay=True)
+    return torch.optim.AdamW(groups, lr=recipe.lr)
 
 
 def _groups(task: Task, recipe: Recipe) -> list[dict[str, Any]]:
@@ -204,8 +211,11 @@ def _restore(path: Path, identity: dict[str, Any], parts: dict[str, Any]) -> int
     """Load the parts' states and return the step that they are of."""
     state = load_state(path)
     try:
+        said = dict(state["identity"])
+        if "recipe" in said:  # of an older version it may lack entries, which then have their defaults
+            said["recipe"] = Recipe.model_validate_json(said["recipe"]).model_dump_json()
         # What an older checkpoint does not say is not held against it.
-        differ = [name for name, value in identity.items() if state["identity"].get(name, value) != value]
+        differ = [name for name, value in identity.items() if said.get(name, value) != value]
         if differ:
             raise UsageError(
                 f"{path} belongs to another run ({' and '.join(differ)} differ): choose another folder with -o, "

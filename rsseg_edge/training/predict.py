@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from rsseg_edge.bundle import InputSpec
+from rsseg_edge.engines.base import Arrays, Done
 from rsseg_edge.segmenters.semantic import SemanticSegmenter
 from rsseg_edge.training.checkpoint import load_model
 from rsseg_edge.training.task import SemanticTask, predict
@@ -25,10 +26,12 @@ class TorchEngine:
         self._task = task
         self._device = next(task.parameters()).device
 
+    def start(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> Done:
+        """Run once, now; see :meth:`infer`."""
+        return Done(self.infer(inputs, outputs))
+
     @torch.inference_mode()
-    def infer(
-        self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str] | None = None
-    ) -> dict[str, npt.NDArray[Any]]:
+    def infer(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> dict[str, npt.NDArray[Any]]:
         """Run once: ``image`` uint8 [B, H, W, 3] to uint8 [B, H, W] each."""
         results = predict(self._task, torch.from_numpy(inputs["image"]).to(self._device))
         named = dict(zip(self.outputs, (r.cpu().numpy() for r in results), strict=True))

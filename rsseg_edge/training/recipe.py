@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -53,11 +53,12 @@ class CropConfig(_Strict):
 
 
 class Recipe(_Strict):
-    """Optimisation of one model. AdamW, linear warm-up, cosine decay to a hundredth.
+    """Optimisation of one model. Linear warm-up, cosine decay to a hundredth.
 
     Attributes:
         steps: optimiser steps of the whole run.
         batch: crops a step, over all processes together.
+        optimizer: "adamw", or "nadam", which is Adam with Nesterov momentum; both with decoupled weight decay.
         lr: peak learning rate of what is new.
         backbone_lr: factor on ``lr`` for the pretrained backbone.
         weight_decay: on matrices and kernels; biases and normalisation have none.
@@ -73,6 +74,7 @@ class Recipe(_Strict):
 
     steps: int = Field(ge=1)
     batch: int = Field(default=8, ge=1)
+    optimizer: Literal["adamw", "nadam"] = "adamw"
     lr: float = Field(default=1e-3, gt=0)
     backbone_lr: float = Field(default=0.3, ge=0)
     weight_decay: float = Field(default=0.05, ge=0)

@@ -135,6 +135,11 @@ def test_a_class_that_the_model_lacks_is_one_line_and_map_settles_it(call, bundl
         (["{bundle}", "--data", "dubai"], 2, "--root"),
         (["{bundle}", "--data", "nowhere"], 2, "unknown data 'nowhere'"),
         (["{bundle}", "--data", "{data}/own.toml", "--split", "train"], 2, "no split 'train'"),
+        (["{bundle}"], 2, "either --data NAME or --all"),
+        (["{bundle}", "--all", "--data", "dubai"], 2, "either --data NAME or --all"),
+        (["{bundle}", "--all"], 2, "--root DIR"),
+        (["{bundle}", "--all", "--root", "{data}"], 2, "none of the sets is there"),
+        (["{bundle}", "--all", "--root", "{data}", "--split", "val"], 2, "without --split"),
         (["no-such-model", "--data", "{data}/own.toml"], 2, "unknown model 'no-such-model'"),
         (["gone.safetensors", "--data", "{data}/own.toml"], 2, "no checkpoint gone.safetensors"),
         (["{bundle}", "--data", "{data}/own.toml", "--png", "{data}/gone/m.png"], 2, "cannot write"),
@@ -145,6 +150,13 @@ def test_mistakes_are_one_line_and_an_exit_code(call, bundle, data, arguments, c
     assert found == code
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_all_sets_need_an_open_vocabulary(call, bundle, tmp_path):
+    (tmp_path / "loveda").mkdir()
+    code, out, err = call(bundle, "--all", "--root", tmp_path)
+    assert (code, out) == (2, "")
+    assert "classes of its own" in err
 
 
 def test_an_unreadable_image_ends_with_its_name(call, bundle, data):
@@ -193,7 +205,7 @@ class StrongestChannel:
 
     long_side, classes = 64, ()
 
-    def set_classes(self, classes):
+    def set_classes(self, classes, *, background=None, threshold=None):
         self.classes = tuple(name.split(",")[0] for name in classes)
 
     def __call__(self, image):
@@ -215,6 +227,7 @@ class StrongestChannel:
 def test_words_of_an_open_vocabulary_match_in_order_unless_mapped(call, data, monkeypatch, arguments, right):
     monkeypatch.setattr(subject, "reads_sentences", lambda what: False)
     monkeypatch.setattr(subject, "open_subject", lambda what, long_side: StrongestChannel())
+    monkeypatch.setattr(subject, "reads_sentences", lambda what: False)
     code, out, _ = call("any", "--data", data / "own.toml", "--json", *arguments)
     assert code == 0
     assert (json.loads(out)["overall_accuracy"] > 0.8) == right

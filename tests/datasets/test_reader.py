@@ -44,7 +44,52 @@ LAYOUTS = {
                   ("uavid_train/seq31/Images/000900.png", "uavid_train/seq31/Labels/000900.png")],
         "val": [("uavid_val/seq16/Images/000100.png", "uavid_val/seq16/Labels/000100.png")],
     },
+    "openearthmap": {"val": [("img_dir/val/aachen_1.tif", "ann_dir/val/aachen_1.tif")]},
+    "potsdam": {
+        "train": [("img_dir/train/2_10_0_0_512_512.png", "ann_dir/train/2_10_0_0_512_512.png")],
+        "val": [("img_dir/val/5_15_0_0_512_512.png", "ann_dir/val/5_15_0_0_512_512.png")],
+    },
+    "vaihingen": {
+        "train": [("img_dir/train/area1_0_0_512_512.png", "ann_dir/train/area1_0_0_512_512.png")],
+        "val": [("img_dir/val/area6_0_0_512_512.png", "ann_dir/val/area6_0_0_512_512.png")],
+    },
+    "udd5": {
+        "train": [("train/src/000001.JPG", "train/gt/000001.png")],
+        "val": [("val/src/000121.JPG", "val/gt/000121.png")],
+    },
+    "vdd": {
+        "train": [("train/src/DJI_0001.JPG", "train/gt/DJI_0001.png")],
+        "val": [("val/src/DJI_0002.JPG", "val/gt/DJI_0002.png")],
+        "test": [("test/src/DJI_0003.JPG", "test/gt/DJI_0003.png")],
+    },
+    "whu-aerial": {
+        "train": [("train/image/1.png", "train/label_cvt/1.png")],
+        "val": [("val/image/0.png", "val/label_cvt/0.png")],
+    },
+    "whu-satellite": {
+        split: [tuple(f"Satellite_dataset_Ⅱ_East_Asia/1.cropped/{split}/{kind}/1.tif"
+                for kind in ("image", "label_cvt"))]
+        for split in ("train", "test")
+    },
+    "inria": {
+        split: [tuple(f"AerialImageDataset/train/{kind}/split_{split}/austin1_0_0_1000_1000.png"
+                for kind in ("img_dir", "ann_dir"))]
+        for split in ("val", "test")
+    },
+    "xbd": {"test": [("test/images_pre/guatemala-volcano_00000003_pre_disaster.png",
+                      "test/targets_cvt_pre/guatemala-volcano_00000003_pre_disaster.png")]},
+    "chn6-cug": {"val": [("val/image_cvt/am100012.jpg", "val/label_cvt/am100012.png")]},
+    "deepglobe": {"test": [("image_cvt/1004.jpg", "label_cvt/1004.png")]},
+    "massachusetts": {"test": [("img/10378780_15.jpg", "label_cvt/10378780_15.png")]},
+    "spacenet": {"test": [("img/AOI_2_0.jpg", "label_cvt/AOI_2_0.png")]},
 }  # fmt: skip
+
+# Masks that were converted to places in the table: whatever the row's coding.
+CONVERTED = {
+    "loveda": ("val", "img_dir/val/2522.png", "ann_dir/val/2522.png"),
+    "isaid": ("val", "img_dir/val/P0003_0_896_0_896.png", "ann_dir/val/P0003_0_896_0_896_instance_color_RGB.png"),
+    "uavid": ("test", "img_dir/test/seq21_000000_0_1280_0_1080.png", "ann_dir/test/seq21_000000_0_1280_0_1080.png"),
+}
 
 
 def write(path, bgr):
@@ -77,6 +122,48 @@ def test_archives_are_read_as_they_unpack(tmp_path, name):
         assert by_bytes == {wanted.tobytes() for wanted in labels}
         assert all(s.image.shape == (HEIGHT, WIDTH, 3) and s.image.dtype == np.uint8 for s in samples)
         assert all(s.labels.shape == (HEIGHT, WIDTH) and s.labels.dtype == np.uint8 for s in samples)
+
+
+@pytest.mark.parametrize("name", CONVERTED)
+def test_converted_masks_are_read_beside_the_originals(tmp_path, name):
+    split, image, mask = CONVERTED[name]
+    spec, rng = describe(name), np.random.default_rng(2)
+    original = []
+    if split in LAYOUTS[name]:
+        original = [make_pair(tmp_path, spec, LAYOUTS[name][split][0], rng)]
+    count = len(spec.classes)
+    labels = rng.integers(count + 1, size=(HEIGHT, WIDTH)).astype(np.uint8)
+    labels[labels == count] = 255
+    if name == "loveda":  # its conversion moves files alone
+        labels = make_pair(tmp_path, spec, (image, mask), rng)
+    else:
+        write(tmp_path / image, rng.integers(256, size=(HEIGHT, WIDTH, 3)).astype(np.uint8))
+        write(tmp_path / mask, labels)
+    found = {s.labels.tobytes() for s in open_dataset(name, tmp_path, split)}
+    assert found == {wanted.tobytes() for wanted in [labels, *original]}
+
+
+def test_a_converted_mask_with_a_place_too_many_is_named(tmp_path):
+    split, image, mask = CONVERTED["uavid"]
+    write(tmp_path / image, np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    write(tmp_path / mask, np.full((HEIGHT, WIDTH), 8, np.uint8))
+    with pytest.raises(RssegError, match="value 8 at x=0, y=0 is no class of data uavid"):
+        open_dataset("uavid", tmp_path, split)[0]
+
+
+def test_a_list_says_which_images_count(tmp_path):
+    folder = tmp_path / "WaterBodiesDatasetPreprocessed" / "WaterBodiesDatasetPreprocessed"
+    labels = np.zeros((16, 24), np.uint8)
+    labels[:, :8] = 1  # whole blocks of JPEG
+    for number in (8, 14, 34):
+        write(folder / "Images" / f"water_body_{number}.jpg", np.full((16, 24, 3), number, np.uint8))
+        write(folder / "Masks_cvt" / f"water_body_{number}.jpg", labels)
+    with pytest.raises(UsageError, match=r"cannot read .*wbs-si_val\.txt, the list of its images"):
+        open_dataset("wbs-si", tmp_path, "val")
+    (tmp_path / "wbs-si_val.txt").write_text("water_body_34\nwater_body_8\n")
+    dataset = open_dataset("wbs-si", tmp_path, "val")
+    assert [pair.image.stem for pair in dataset.pairs] == ["water_body_34", "water_body_8"]
+    np.testing.assert_array_equal(dataset[0].labels, labels)
 
 
 def test_images_are_rgb_and_writable_by_their_owner(tmp_path):

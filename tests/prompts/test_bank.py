@@ -1,6 +1,4 @@
-import numpy as np
-
-from rsseg_edge.prompts.bank import bank_phrases, build_bank
+from rsseg_edge.prompts.bank import bank_phrases
 
 
 def test_bank_holds_thousands_of_phrases_each_once():
@@ -18,10 +16,3 @@ def test_phrases_are_plain_lower_case_words():
 def test_everyday_words_are_in_it():
     wanted = "building,house,bare land,desert,road,street,vegetation,trees,water,lake,solar panels,gravel road,ship"
     assert set(wanted.split(",")) <= set(bank_phrases())
-
-
-def test_features_keep_the_order_of_the_phrases():
-    phrases, features = build_bank(lambda words: np.array([[len(w), 1.0] for w in words]))
-    assert features.dtype == np.float16
-    assert features.shape == (len(phrases), 2)
-    assert features[7, 0] == len(phrases[7])

@@ -133,7 +133,7 @@ def test_a_change_is_quick_and_opens_nothing(colors: Path, monkeypatch: pytest.M
     segmenter = rsseg_edge.load(colors)
     segmenter.set_classes(["leaf", "sky"])
     monkeypatch.setattr("rsseg_edge.prompts.words.OnnxRuntimeEngine", None)  # opening a session would fail
-    monkeypatch.setattr("rsseg_edge.segmenters.open_vocabulary.OnnxRuntimeEngine", None)
+    monkeypatch.setattr("rsseg_edge.segmenters.open_vocabulary.open_engine", None)
     assert segmenter.set_classes(["sky", "red"]).encoded == 0
 
 

@@ -60,9 +60,12 @@ class DenseAttentionPool(nn.Module):
     is left out here. Shapes: [B, C, H, W] to [B, D, H, W].
     """
 
+    fixed: Tensor | None
+
     def __init__(self, grid: int, channels: int, heads: int, embed_dim: int) -> None:
         super().__init__()
         self.grid, self.heads = grid, heads
+        self.register_buffer("fixed", None, persistent=False)
         self.positional_embedding = nn.Parameter(torch.randn(grid**2 + 1, channels) / channels**0.5)
         self.q_proj = nn.Linear(channels, channels)
         self.k_proj = nn.Linear(channels, channels)
@@ -80,9 +83,16 @@ class DenseAttentionPool(nn.Module):
 
     def position(self, height: int, width: int) -> Tensor:
         """The position embedding resized bicubically: [1, height * width, C]."""
+        if self.fixed is not None and self.fixed.shape[1] == height * width:
+            return self.fixed
         grid = self.positional_embedding[1:].T.unflatten(1, (self.grid, self.grid))[None]
         resized = F.interpolate(grid, size=(height, width), mode="bicubic", align_corners=False)
         return resized.flatten(2).transpose(1, 2)
+
+    def fix_position(self, height: int, width: int) -> None:
+        """Keep the embedding of a size as a constant: runtimes have no bicubic enlargement."""
+        self.fixed = None
+        self.fixed = self.position(height, width).detach()
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)

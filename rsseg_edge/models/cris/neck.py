@@ -54,20 +54,21 @@ class Neck(nn.Module):
         """The map [B, C, H/16, W/16] of B sentences about B images, or about one."""
         p3, p4 = (p.expand(len(state), -1, -1, -1) for p in (p3, p4))
         f5 = self.gated(p5 * self.state(state)[..., None, None])
-        f4 = self.merge4(torch.cat((p4, _upsample(f5)), 1))
+        f4 = self.merge4(torch.cat((p4, upsample(f5)), 1))
         f3 = self.merge3(torch.cat((p3, f4), 1))
-        levels = (self.refine3(f3), self.refine4(f4), _upsample(self.refine5(f5)))
+        levels = (self.refine3(f3), self.refine4(f4), upsample(self.refine5(f5)))
         fused = self.aggregate(torch.cat(levels, 1))
-        fused = self.locate(torch.cat((fused, _coordinates(fused)), 1))
+        fused = self.locate(torch.cat((fused, coordinates(fused)), 1))
         out: Tensor = self.smooth(fused)
         return out
 
 
-def _upsample(x: Tensor) -> Tensor:
+def upsample(x: Tensor) -> Tensor:
+    """Twice the size, bilinearly."""
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
-def _coordinates(x: Tensor) -> Tensor:
+def coordinates(x: Tensor) -> Tensor:
     """Columns, then rows, in -1..1: [B, 2, H, W] of a map [B, C, H, W]."""
     batch, _, height, width = x.shape
     columns = torch.linspace(-1, 1, width, dtype=x.dtype, device=x.device).expand(height, width)

@@ -20,7 +20,7 @@ def load_clip(vision: nn.Module, text: nn.Module, config: CLIPConfig) -> None:
         UsageError: they cannot be had, or are of another network.
     """
     what = f"CLIP weights {config.weights}"
-    state = _read(Path(config.weights)) if _is_file(config.weights) else _download(config)
+    state = read_state(Path(config.weights), what) if _is_file(config.weights) else _download(config)
     encoders = nn.ModuleDict({"vision": vision, "text": text})
     load_renamed(encoders, state, _rename, what, optional=("vision.net.attnpool.connect.",))
 
@@ -35,10 +35,14 @@ def _rename(name: str) -> str | None:
     return f"vision.net.{name.removeprefix('visual.')}" if name.startswith("visual.") else f"text.net.{name}"
 
 
-def _read(file: Path) -> dict[str, Tensor]:
-    """The state dict in a file: its own, or that of its entry "state_dict", as open_clip's training writes it."""
+def read_state(file: Path, what: str) -> dict[str, Tensor]:
+    """The state dict in a file: its own, or that of its entry "state_dict", as training codes write it.
+
+    Raises:
+        UsageError: there is none that can be read without running code; ``what`` names the file.
+    """
     if not file.is_file():
-        raise UsageError(f"CLIP weights {file}: no such file")
+        raise UsageError(f"{what}: no such file")
     try:
         if file.suffix == ".safetensors":
             return safetensors.torch.load_file(file)
@@ -47,8 +51,7 @@ def _read(file: Path) -> dict[str, Tensor]:
         return {name.removeprefix("module."): tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
     except Exception as error:  # torch.load raises pickle, zip and runtime errors alike
         raise UsageError(
-            f"CLIP weights {file}: neither safetensors nor a PyTorch state dict of tensors alone "
-            f"({type(error).__name__})"
+            f"{what}: neither safetensors nor a PyTorch state dict of tensors alone ({type(error).__name__})"
         ) from None
 
 

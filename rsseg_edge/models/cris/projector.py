@@ -27,14 +27,27 @@ class Projector(nn.Module):
         self.state = nn.Linear(state_dim, half * _KERNEL**2 + 1)
 
     def forward(self, x: Tensor, state: Tensor) -> Tensor:
-        x = self.upsample(x)
+        kernel, offset = self.weights(state)
+        return similarity(self.upsample(x), kernel, offset)
+
+    def weights(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        """What a sentence writes: rows of weights [B, 9, C/2], and what to add to the nine products and their sum.
+
+        The second is [B, 10]. A row is one place of the 3x3 kernel. What lies between two linear maps is one: ``pixel``
+        is applied to nine rows instead of to every pixel.
+        """
         written = self.state(state)
-        # [B, 9, C/2]: one row of weights for each place in the 3x3 kernel.
+        assert self.pixel.bias is not None
         kernel = written[:, :-1].unflatten(1, (-1, _KERNEL**2)).transpose(1, 2)
-        # What lies between two linear maps is one: ``pixel`` is applied to nine rows instead of to every pixel.
-        weight, offset = kernel @ self.pixel.weight.flatten(1), kernel @ self.pixel.bias
-        planes = weight @ x.flatten(2) + offset[..., None]
-        return sum_shifted(planes.unflatten(2, x.shape[2:])) + written[:, -1:, None, None]
+        # A column, not a vector: ONNX Runtime 1.31 fuses transpose() into a product with a vector and gets it wrong.
+        offset = torch.cat(((kernel @ self.pixel.bias[:, None])[..., 0], written[:, -1:]), 1)
+        return kernel @ self.pixel.weight.flatten(1), offset
+
+
+def similarity(x: Tensor, kernel: Tensor, offset: Tensor) -> Tensor:
+    """Logits [B, 1, H, W] of pixels [B, C, H, W] by what :meth:`Projector.weights` gives."""
+    planes = kernel @ x.flatten(2) + offset[:, :-1, None]
+    return sum_shifted(planes.unflatten(2, x.shape[2:])) + offset[:, -1:, None, None]
 
 
 def sum_shifted(planes: Tensor) -> Tensor:

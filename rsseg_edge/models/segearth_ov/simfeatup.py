@@ -98,12 +98,18 @@ class SimFeatUp(nn.Module):
             kernels.append(stage(pooled.permute(0, 2, 3, 1)))
         return kernels
 
-    def upsample(self, tokens: Tensor, kernels: list[Tensor]) -> Tensor:
-        """Tokens [B, h, w, C] to features [B, 16h, 16w, C]."""
-        x = self._mix(tokens)
+    def upsample(self, tokens: Tensor, kernels: list[Tensor], maps: Tensor | None = None) -> Tensor:
+        """Tokens [B, h, w, C] to features [B, 16h, 16w, C].
+
+        ``maps`` [B, C, D] gives the features times these, [B, 16h, 16w, D]: a linear map of the channels commutes
+        with the upsampling, so that only D channels are upsampled.
+        """
+        x, bias = self._mix(tokens), self._bias()
+        if maps is not None:
+            x, bias = x @ maps[:, None], (bias @ maps)[:, None, None]
         for kernel in kernels:
             x = adaptive_upsample(x, kernel, self.radius)
-        return x + self._bias()
+        return x + bias
 
     def classify(self, tokens: Tensor, kernels: list[Tensor], text: Tensor) -> Tensor:
         """Cosine of every upsampled feature with every text feature; the upsampled features are never written.

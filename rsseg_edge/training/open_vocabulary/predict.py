@@ -22,7 +22,12 @@ from rsseg_edge.types import UInt8Array
 
 
 def predictor(
-    network: SegEarthOVTiny, text: Tensor, class_index: Tensor | None = None, long_side: int | None = None
+    network: SegEarthOVTiny,
+    text: Tensor,
+    class_index: Tensor | None = None,
+    long_side: int | None = None,
+    threshold: float = 0.0,
+    background: int | None = None,
 ) -> Callable[[UInt8Array], UInt8Array]:
     """A function from images, uint8 [H, W, 3] RGB, to class maps, uint8 [H, W].
 
@@ -31,6 +36,8 @@ def predictor(
         text: [Q, D], rows of length 1.
         class_index: int64 [Q], class of each query; None makes every query a class.
         long_side: larger images are scaled down to it, in pixels; None takes the model's.
+        threshold: pixels whose best class has a smaller probability, 0..1, become ``background``.
+        background: index of a class, or None where the threshold is 0.
     """
     index = torch.arange(len(text), device=text.device) if class_index is None else class_index
     limit = long_side or network.config.long_side
@@ -47,7 +54,8 @@ def predictor(
         if scale < 1:
             logits = F.interpolate(logits, (height, width), mode="bilinear", align_corners=False)
         best, class_map = class_scores(logits, index).max(1)
-        class_map[best < network.inference.prob_thd] = network.inference.bg_idx
+        if background is not None:
+            class_map[best < threshold] = background
         return class_map[0].to(torch.uint8).cpu().numpy()
 
     return predict

@@ -14,6 +14,7 @@ from rsseg_edge.models.segearth_ov.tiny.network import SegEarthOVTiny
 from rsseg_edge.models.segearth_ov.tiny.sentence import WordEncoder
 from rsseg_edge.prompts.colors import distinct_colors
 from rsseg_edge.prompts.vocabulary import parse_classes
+from rsseg_edge.segmenters.open_vocabulary import BACKGROUND
 from rsseg_edge.training.open_vocabulary.predict import load_network, predictor
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
@@ -33,17 +34,28 @@ class NetworkSegmenter:
         self._encoder = WordEncoder(network.config.text.name, network.config.templates)
         self._table: ClassTable | None = None
 
-    def set_classes(self, classes: Sequence[str]) -> None:
-        """Segment into other classes from the next image on, each a string of comma-separated synonyms.
+    def set_classes(
+        self, classes: Sequence[str], *, background: str | None = None, threshold: float | None = None
+    ) -> None:
+        """Segment into other classes from the next image on.
+
+        Args:
+            classes: each a string of comma-separated synonyms; the first is its name.
+            background: synonyms of what is none of them; it becomes the last class.
+            threshold: a pixel whose best class has a smaller probability, 0..1, is background; None takes the model's.
 
         Raises:
             UsageError: no class, an empty or repeated word, too many.
         """
-        vocabulary = parse_classes(classes)
-        names = tuple(name.split(",")[0].strip() for name in classes)
+        vocabulary = parse_classes([*classes, background] if background else list(classes))
+        names = [name.split(",")[0].strip() for name in classes]
+        threshold = self._network.inference.prob_thd if threshold is None else threshold
+        if background or threshold:
+            names.append(BACKGROUND)
         self._text = self._encoder.words(vocabulary.words)
         self._index = torch.tensor(vocabulary.class_index)
-        self._table = ClassTable(names, distinct_colors(names, {}))
+        self._threshold = threshold
+        self._table = ClassTable(tuple(names), distinct_colors(names, {}))
 
     @property
     def table(self) -> ClassTable:
@@ -66,10 +78,16 @@ class NetworkSegmenter:
         return image
 
     def infer(self, prepared: UInt8Array) -> UInt8Array:
-        """Class map, uint8 [H, W], of the image's size."""
+        """Class map, uint8 [H, W], of the image's size.
+
+        Raises:
+            UsageError: no classes were set.
+        """
+        last = len(self.classes) - 1
         device = self._network.text_mean.device
         text, index = self._text.to(device), self._index.to(device)
-        return predictor(self._network, text, index, self.long_side)(prepared)
+        background = last if self._threshold else None
+        return predictor(self._network, text, index, self.long_side, self._threshold, background)(prepared)
 
     def finish(self, image: UInt8Array, raw: UInt8Array) -> Segmentation:
         """The class map with its classes."""

@@ -38,6 +38,13 @@ class OpenVocabularyTask(Task):
         members: bool [S, K], the sets.
     """
 
+    words: Tensor
+    captions: Tensor
+    members: Tensor
+    centres: Tensor
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self, network: SegEarthOVTiny, words: Sequence[Tensor], absent: Tensor, captions: Tensor, members: Tensor
     ) -> None:

@@ -13,7 +13,7 @@ from rsseg_edge.datasets.sample import SegmentationDataset
 from rsseg_edge.errors import RssegError
 from rsseg_edge.evaluation.referring import Samples
 from rsseg_edge.preprocess.letterbox import letterbox
-from rsseg_edge.training.crops import CropSource, one_ahead
+from rsseg_edge.training.crops import CropSource, read_ahead
 from rsseg_edge.training.recipe import Recipe
 from rsseg_edge.training.referring.tokens import Encodes
 from rsseg_edge.types import UInt8Array
@@ -53,7 +53,7 @@ class ReferringSource:
             words = torch.from_numpy(self._tokenizer.encode([e.sentence for e in said]))
             return images, words, torch.from_numpy(np.stack([e.mask for e in said]).astype(np.uint8))
 
-        return one_ahead(batch, start, stop)
+        return read_ahead(batch, start, stop)
 
 
 class DrawnSource(ReferringSource):

@@ -28,8 +28,8 @@ def test_published_sizes(name, v5, clip_parameters):
     assert clip - added == clip_parameters - 1  # CLIP has one for its temperature
 
 
-def test_configurations_are_the_published_two():
-    assert configurations() == ["cris", "cris-r101"]
+def test_configurations_are_the_published_two_and_a_small_one():
+    assert configurations() == ["cris", "cris-r101", "cris-tiny"]
     config = load_config("cris")
     assert (config.word_length, config.neck.channels) == (17, (256, 512, 1024))
     assert (config.decoder.layers, config.decoder.heads, config.decoder.feedforward) == (3, 8, 2048)

@@ -9,7 +9,7 @@ pytest.importorskip("open_clip")
 import torch.nn.functional as F  # noqa: E402
 
 from rsseg_edge.models.cris.decoder import sine_position, sine_position_2d  # noqa: E402
-from rsseg_edge.models.cris.neck import _coordinates  # noqa: E402
+from rsseg_edge.models.cris.neck import coordinates  # noqa: E402
 from rsseg_edge.models.cris.projector import Projector  # noqa: E402
 
 
@@ -64,8 +64,8 @@ def test_positions_of_a_map_hold_the_column_and_then_the_row():
             torch.testing.assert_close(positions[row, column, 8:], sine_position(3, 8, like)[row])
 
 
-def test_coordinates_run_from_minus_one_to_one_columns_first():
-    columns, rows = _coordinates(torch.zeros(2, 4, 3, 5))[1]
+def testcoordinates_run_from_minus_one_to_one_columns_first():
+    columns, rows = coordinates(torch.zeros(2, 4, 3, 5))[1]
     assert columns[0].tolist() == columns[2].tolist() == [-1, -0.5, 0, 0.5, 1]
     assert rows[:, 0].tolist() == rows[:, 4].tolist() == [-1, 0, 1]
 

@@ -44,7 +44,10 @@ def clip(small_config):
     config = small_config.clip
     torch.manual_seed(5)
     return open_clip.model.CLIP(
-        config.embed_dim, {**config.vision.model_dump(), "patch_size": None}, config.text.model_dump(), quick_gelu=True
+        config.embed_dim,
+        {**config.vision.model_dump(), "patch_size": None},
+        config.text.model_dump(exclude={"words"}),
+        quick_gelu=True,
     ).eval()
 
 

@@ -29,6 +29,9 @@ class HybridStem(nn.Module):
 
     kernel_size = (STRIDE, STRIDE)
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, config: TinyConfig, *, pretrained: bool) -> None:
         super().__init__()
         self.backbone = Backbone(config.backbone, pretrained=pretrained)

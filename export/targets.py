@@ -1,0 +1,43 @@
+"""What is made of a bundle beyond ONNX: from a bundle as it is, or from one that is exported for it first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rsseg_edge.bundle import MANIFEST, Bundle, open_bundle, shipped_bundles
+from rsseg_edge.export.request import Request, Say
+
+
+def export_rtx(request: Request, capabilities: Sequence[tuple[int, int]], folder: Path, say: Say) -> None:
+    """A bundle with an engine of TensorRT-RTX. See :func:`rsseg_edge.export.rtx.add_rtx_engine`."""
+    from rsseg_edge.export.rtx import add_rtx_engine
+
+    with _source(replace(request, name=request.name or folder.resolve().name), say) as bundle:
+        add_rtx_engine(bundle, folder, capabilities, say)
+
+
+def export_triton_server(request: Request, folder: Path, say: Say) -> None:
+    """A model repository. See :func:`rsseg_edge.export.triton_server.write_repository`."""
+    from rsseg_edge.export.triton_server import write_repository
+
+    with _source(request, say) as bundle:
+        write_repository(bundle, folder, say)
+
+
+@contextmanager
+def _source(request: Request, say: Say) -> Iterator[Bundle]:
+    """The bundle that is named, or one made by the request where it asks for another graph."""
+    as_it_is = replace(Request(request.model, "fp32"), name=request.name) == request
+    if as_it_is and ((Path(request.model) / MANIFEST).is_file() or request.model in shipped_bundles()):
+        yield open_bundle(request.model)
+        return
+    from rsseg_edge.export.build import export
+
+    with TemporaryDirectory(prefix="rsseg-export-") as folder:
+        path = Path(folder) / (request.name or Path(request.model).name)
+        export(request, path, say)
+        yield open_bundle(path)

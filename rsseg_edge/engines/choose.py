@@ -1,0 +1,119 @@
+"""Which runtime a graph gets: the one that was asked for, or the fastest that this machine has."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Literal
+
+import numpy.typing as npt
+
+from rsseg_edge.engines.base import Arrays, Engine, EngineAbsentError, Pending
+from rsseg_edge.engines.graph_file import GraphFile
+from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
+from rsseg_edge.engines.padding import Side
+from rsseg_edge.errors import UsageError
+
+EngineName = Literal["auto", "tensorrt", "tensorrt-rtx", "onnxruntime-gpu", "onnxruntime"]
+ENGINES: tuple[EngineName, ...] = ("auto", "tensorrt", "tensorrt-rtx", "onnxruntime-gpu", "onnxruntime")
+Say = Callable[[str], None]
+
+
+def open_engine(
+    graph: GraphFile,
+    *,
+    threads: int | None = None,
+    engine: EngineName = "auto",
+    say: Say | None = None,
+    pad: Collection[Side] = (),
+) -> Engine:
+    """A runtime for a graph.
+
+    Args:
+        graph: what to run.
+        threads: cores that one inference may use on a CPU; None takes all.
+        engine: ``auto`` takes the first that is there and takes the graph, in the order of :data:`ENGINES`;
+            TensorRT-RTX only where the bundle brings engines for it.
+        say: told what was chosen and why, and what takes long; None writes it to the log ``rsseg_edge``.
+        pad: free sides that may be filled up with zeros; see :mod:`rsseg_edge.engines.padding`.
+
+    Raises:
+        UsageError: the engine that was asked for is not there.
+        RssegError: it does not load the graph.
+    """
+    say = say or logging.getLogger("rsseg_edge").info
+    if engine == "auto":
+        skipped = () if graph.engines else ("tensorrt-rtx",)
+        names = [name for name in ENGINES[1:] if name not in skipped]
+        return _FirstThatRuns(names, lambda name: _open(name, graph, threads, say, pad), say)
+    if engine not in ENGINES:
+        raise UsageError(f"unknown engine '{engine}': {', '.join(ENGINES)}")
+    try:
+        return _open(engine, graph, threads, say, pad)
+    except EngineAbsentError as error:
+        raise UsageError(f"--engine {engine}: {error}{_remedy(engine)}") from None
+
+
+class _FirstThatRuns:
+    """The first engine of a list that opens, and the next where it refuses the graph at the first frame of a size."""
+
+    def __init__(self, names: Sequence[EngineName], open_one: Callable[[EngineName], Engine], say: Say) -> None:
+        self._rest, self._open, self._say = list(names), open_one, say
+        self._untold = ""  # told at the first frame: a request that cannot be met has its own line
+        self._engine = self._following([])
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the graph's outputs."""
+        return self._engine.outputs
+
+    def start(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> Pending:
+        """See :class:`rsseg_edge.engines.base.Engine`."""
+        from rsseg_edge.engines.tensorrt_build import BuildRefusedError
+
+        while True:
+            if self._untold:
+                self._say(self._untold)
+                self._untold = ""
+            try:
+                return self._engine.start(inputs, outputs)
+            except BuildRefusedError as error:
+                if not self._rest:
+                    raise
+                self._engine.close()
+                self._engine = self._following([str(error)])
+
+    def infer(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> dict[str, npt.NDArray[Any]]:
+        """Run once and wait."""
+        return self.start(inputs, outputs).result()
+
+    def close(self) -> None:
+        """Release what the runtime holds."""
+        self._engine.close()
+
+    def _following(self, reasons: list[str]) -> Engine:
+        while True:
+            name = self._rest.pop(0)
+            try:
+                engine = self._open(name)
+            except EngineAbsentError as error:
+                reasons.append(str(error))
+                if not self._rest:
+                    raise
+            else:
+                self._untold = f"engine: {name}" + (f" ({'; '.join(reasons)})" if reasons else "")
+                return engine
+
+
+def _open(name: EngineName, graph: GraphFile, threads: int | None, say: Say, pad: Collection[Side]) -> Engine:
+    if name in ("tensorrt", "tensorrt-rtx"):
+        from rsseg_edge.engines.tensorrt import TENSORRT, TENSORRT_RTX, TensorRTEngine
+
+        flavour = TENSORRT if name == "tensorrt" else TENSORRT_RTX
+        return TensorRTEngine(graph, threads=threads, say=say, pad=pad, flavour=flavour)
+    return OnnxRuntimeEngine(graph.model, threads=threads, name=graph.name, gpu=name == "onnxruntime-gpu")
+
+
+def _remedy(engine: EngineName) -> str:
+    extra = {"tensorrt": "rsseg-edge[jetson]", "tensorrt-rtx": "rsseg-edge[rtx]", "onnxruntime-gpu": "onnxruntime-gpu"}
+    return f"; pip install '{extra[engine]}'" if engine in extra else ""

@@ -1,0 +1,1 @@
+"""Georeferenced scenes of any size, in bounded memory. Needs the extra ``geo``."""

@@ -1,0 +1,138 @@
+"""Blended class scores of the rows of windows that are at work, and no more: memory is the scene's width by one row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rsseg_edge.scenes.windows import Plan
+from rsseg_edge.segmenter import ScoringSegmenter
+from rsseg_edge.types import UInt8Array
+
+Scores = npt.NDArray[np.float32]
+CHUNK = (256, 2048)
+"""Output rows and columns that are enlarged at once: their scores stay in the processor's cache, or near it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Blended scores that a band is made from.
+
+    Attributes:
+        band: its index.
+        first: row of cells of ``scores[:, 0]``.
+        scores: float32 [classes or words, rows of cells, columns of cells].
+    """
+
+    band: int
+    first: int
+    scores: Scores
+
+
+class Blender:
+    """Adds windows row by row, and gives each band's scores when its last row of windows is in.
+
+    Args:
+        plan: the windows and bands.
+        band: the first that is wanted. What came before need not have been seen: windows begin at
+            ``plan.first_window(band)``.
+    """
+
+    def __init__(self, plan: Plan, band: int) -> None:
+        self._plan, self._band = plan, band
+        self._first = plan.rows.starts[plan.first_window(band)] // plan.rows.stride
+        self._sum: Scores | None = None
+
+    def add(self, row: int, column: int, scores: Scores) -> None:
+        """Add a window.
+
+        Args:
+            row: of windows; they come row by row.
+            column: of windows.
+            scores: float32 [Q, h, w] as the segmenter gave them.
+        """
+        rows, columns = self._plan.rows, self._plan.columns
+        total = self._room(row, len(scores))
+        left, top = columns.starts[column] // columns.stride, rows.starts[row] // rows.stride - self._first
+        height, width = min(scores.shape[1], rows.cells - self._first - top), min(scores.shape[2], columns.cells - left)
+        weight = rows.weights[row][:height, None] * columns.weights[column][None, :width]
+        total[:, top : top + height, left : left + width] += scores[:, :height, :width] * weight
+
+    def finish(self, row: int) -> Cells | None:
+        """After a row's last window: the scores of the band that it completes.
+
+        None for a band that is not wanted, or that no window was added to yet.
+        """
+        plan = self._plan
+        if row < self._band:
+            return None
+        last = row + 1 == len(plan.ready)
+        begin = plan.first_cell(row)
+        keep = begin if last else plan.first_cell(row + 1)
+        cells = None
+        if self._sum is not None:
+            part = self._sum[:, begin - self._first : plan.ready[row] - self._first]
+            cells = Cells(row, begin, part.copy())
+            shift = keep - self._first
+            if shift:
+                self._sum[:, :-shift] = self._sum[:, shift:].copy()
+                self._sum[:, -shift:] = 0
+        self._first = keep
+        return cells
+
+    def _room(self, row: int, classes: int) -> Scores:
+        """The running sums, tall enough for every row of windows that follows."""
+        if self._sum is None:
+            plan = self._plan
+            tallest = plan.rows.tile // plan.rows.stride
+            bands = range(max(row, self._band), len(plan.ready))
+            firsts = [self._first, *(plan.first_cell(band) for band in bands[1:])]
+            ends = [plan.rows.starts[band] // plan.rows.stride + tallest for band in bands]
+            height = max(end - first for first, end in zip(firsts, ends, strict=True))
+            self._sum = np.zeros((classes, height, plan.columns.cells), np.float32)
+        return self._sum
+
+
+def decide_band(cells: Cells, plan: Plan, segmenter: ScoringSegmenter) -> tuple[UInt8Array, UInt8Array]:
+    """A band's class map and confidence at the scene's own size: uint8 [rows, width] each.
+
+    Scores are interpolated linearly between the middles of their cells, then a class is chosen.
+    """
+    import cv2
+
+    top, bottom = plan.bounds[cells.band], plan.bounds[cells.band + 1]
+    class_map = np.empty((bottom - top, plan.width), np.uint8)
+    confidence = np.empty_like(class_map)
+    down, across = plan.scale
+    for first_row in range(top, bottom, CHUNK[0]):
+        rows = _positions(first_row, min(first_row + CHUNK[0], bottom), down) - cells.first
+        y0, y1 = _reach(rows, cells.scores.shape[1])
+        for first_column in range(0, plan.width, CHUNK[1]):
+            columns = _positions(first_column, min(first_column + CHUNK[1], plan.width), across)
+            x0, x1 = _reach(columns, cells.scores.shape[2])
+            x, y = np.meshgrid((columns - x0).astype(np.float32), (rows - y0).astype(np.float32))
+            fixed = cv2.convertMaps(x, y, cv2.CV_16SC2)
+            scores = np.stack(
+                [
+                    cv2.remap(plane, *fixed, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+                    for plane in cells.scores[:, y0:y1, x0:x1]
+                ]
+            )
+            place = (
+                slice(first_row - top, first_row - top + len(rows)),
+                slice(first_column, first_column + len(columns)),
+            )
+            class_map[place], confidence[place] = segmenter.decide(scores)
+    return class_map, confidence
+
+
+def _positions(first: int, last: int, scale: float) -> npt.NDArray[np.float64]:
+    """Of output pixels first to last, in cells: 0 is the middle of the first."""
+    return np.asarray((np.arange(first, last) + 0.5) / scale - 0.5, np.float64)
+
+
+def _reach(positions: npt.NDArray[np.float64], cells: int) -> tuple[int, int]:
+    """First and end of the cells that positions are interpolated from."""
+    return max(0, int(np.floor(positions[0]))), min(cells, int(np.floor(positions[-1])) + 2)

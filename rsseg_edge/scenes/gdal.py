@@ -1,0 +1,42 @@
+"""GDAL as this package uses it: with bounded caches, retries of its own off the network, and errors in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+CACHE = 128 << 20
+"""Bytes of decoded blocks that GDAL keeps; its default is a twentieth of the machine's memory."""
+
+_OPTIONS = {
+    "GDAL_CACHEMAX": CACHE,
+    "GDAL_NUM_THREADS": "1",
+    "GDAL_HTTP_MULTIRANGE": "YES",
+    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
+    "GDAL_HTTP_CONNECTTIMEOUT": "10",
+    "GDAL_HTTP_TIMEOUT": "60",
+    "GDAL_HTTP_MAX_RETRY": "3",  # of a busy server; what else fails is tried again by the reader
+    "GDAL_HTTP_RETRY_DELAY": "0.2",
+    "VSI_CACHE": "TRUE",
+    "VSI_CACHE_SIZE": 16 << 20,
+}
+
+REMOTE = ("/vsicurl", "/vsis3", "/vsigs", "/vsiaz", "/vsioss", "/vsiswift", "/vsiwebhdfs", "/vsihdfs")
+"""What GDAL's names of files that lie behind a network begin with."""
+
+
+@contextmanager
+def environment(**options: Any) -> Iterator[None]:
+    """GDAL's settings, on this thread. Every thread that reads or writes enters its own."""
+    import rasterio
+
+    with rasterio.Env(**{**_OPTIONS, **options}):
+        yield
+
+
+def reason(error: BaseException) -> str:
+    """What GDAL said, in one line."""
+    cause = error.__cause__ if error.__cause__ is not None else error
+    text = str(cause).strip() or str(error).strip() or type(error).__name__
+    return text.splitlines()[0]

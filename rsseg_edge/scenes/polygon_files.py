@@ -1,0 +1,150 @@
+"""Regions as GeoPackage, FlatGeobuf and GeoJSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsseg_edge.errors import RssegError, UsageError
+from rsseg_edge.scenes.georeference import GeoReference
+from rsseg_edge.scenes.raster import publish
+from rsseg_edge.scenes.vector import Region
+from rsseg_edge.types import ClassTable
+
+FORMATS = {"gpkg": "GPKG", "fgb": "FlatGeobuf", "geojson": "GeoJSON"}
+LAYER = "polygons"
+
+
+def parse_formats(text: str) -> tuple[str, ...]:
+    """``"gpkg,geojson"`` as format names; ``"none"`` as none.
+
+    Raises:
+        UsageError: a name that is no format.
+    """
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if names == ("none",):
+        return ()
+    for name in names:
+        if name not in FORMATS:
+            raise UsageError(f"--polygons {text}: of {', '.join(FORMATS)}, with commas between; or none")
+    return names
+
+
+def write_polygons(
+    regions: Iterable[Sequence[Region]],
+    geo: GeoReference,
+    table: ClassTable,
+    folder: Path,
+    path: Path,
+    formats: Sequence[str],
+) -> int:
+    """Write regions as they come; no more than a batch of them is in memory.
+
+    Attributes of each: ``class``, ``class_index``, ``area_m2`` (of its pixels, before simplification) and
+    ``confidence`` (mean, 0..1). GeoPackage and FlatGeobuf are in the scene's CRS, GeoJSON in longitude and latitude
+    (RFC 7946).
+
+    Args:
+        regions: batches of them.
+        geo: the scene's grid.
+        table: names of the classes.
+        folder: for files that are being written.
+        path: of the results, without a suffix.
+        formats: names from ``FORMATS``.
+
+    Returns:
+        How many there are.
+
+    Raises:
+        RssegError: the file system refuses.
+    """
+    if not formats:
+        return 0
+    # One file is appended to; the others are copied from it as a stream: FlatGeobuf is written in one go.
+    first = folder / f"{LAYER}.gpkg"
+    count = 0
+    with _named(path.with_name(f"{path.name}.gpkg")):
+        _append(first, [], geo, table, create=True)
+        for batch in regions:
+            _append(first, batch, geo, table)
+            count += len(batch)
+    for name in formats:
+        target = path.with_name(f"{path.name}.{name}")
+        if name == "gpkg":
+            continue
+        made = folder / f"{LAYER}.{name}"
+        with _named(target):
+            _copy(first, made, FORMATS[name], count)
+        publish(made, target)
+    if "gpkg" in formats:
+        publish(first, path.with_name(f"{path.name}.gpkg"))
+    else:
+        first.unlink()
+    return count
+
+
+def _append(path: Path, batch: Sequence[Region], geo: GeoReference, table: ClassTable, *, create: bool = False) -> None:
+    import pyogrio.raw
+    import shapely
+
+    if not batch and not create:
+        return
+    if create:
+        path.unlink(missing_ok=True)
+    a, _, c, _, e, f = geo.transform
+    polygons = np.array([region.polygon for region in batch], dtype=object)
+    placed = shapely.transform(polygons, lambda xy: xy * np.array([a, e]) + np.array([c, f]))
+    pyogrio.raw.write(
+        path,
+        shapely.to_wkb(placed),
+        field_data=[
+            np.array([table.names[region.class_index] for region in batch], dtype=object),
+            np.array([region.class_index for region in batch], np.int32),
+            np.array([round(region.area, 3) for region in batch], np.float64),
+            np.array([round(region.confidence, 4) for region in batch], np.float64),
+        ],
+        fields=["class", "class_index", "area_m2", "confidence"],
+        layer=LAYER,
+        driver="GPKG",
+        geometry_type="Polygon",
+        crs=geo.wkt,
+        append=not create,
+    )
+
+
+def _copy(source: Path, made: Path, driver: str, count: int) -> None:
+    import pyogrio
+    import pyogrio.raw
+
+    made.unlink(missing_ok=True)
+    options: dict[str, Any] = {"RFC7946": "YES"} if driver == "GeoJSON" else {}
+    with pyogrio.raw.open_arrow(source, use_pyarrow=False, batch_size=4096) as (meta, stream):
+        pyogrio.raw.write_arrow(
+            stream,
+            made,
+            layer=LAYER,
+            driver=driver,
+            geometry_name=meta["geometry_name"],
+            geometry_type="Polygon",
+            crs=meta["crs"],
+            **options,
+        )
+    found = pyogrio.read_info(made, force_feature_count=True)["features"]
+    if found != count:
+        raise OSError(f"{found} of {count} polygons arrived; is the disk full?")
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Turn what GDAL, pyogrio and the file system raise into one line that names the file."""
+    from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError
+
+    try:
+        yield
+    except (OSError, DataSourceError, DataLayerError, FeatureError, FieldError, GeometryError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise RssegError(f"cannot write {path}: {first}") from None

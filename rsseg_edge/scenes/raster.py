@@ -1,0 +1,119 @@
+"""Class map and confidence as cloud-optimised GeoTIFF."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from rsseg_edge.errors import RssegError
+from rsseg_edge.scenes.gdal import reason
+from rsseg_edge.scenes.georeference import GeoReference
+from rsseg_edge.scenes.work import NO_DATA, Layers
+from rsseg_edge.sinks.part_file import named_errors, write_file
+from rsseg_edge.types import ClassTable
+
+BLOCK = 512
+
+
+def write_class_cog(layers: Layers, geo: GeoReference, table: ClassTable, path: Path) -> None:
+    """The class map: indices into the class table, with its colours and names, and no-data.
+
+    Names are in the file's tag CLASSES, as a JSON list, and as GDAL's category names in ``path``.aux.xml.
+
+    Raises:
+        RssegError: the file system refuses.
+    """
+    colors = [f'<Entry c1="{r}" c2="{g}" c3="{b}" c4="255"/>' for r, g, b in table.colors]
+    colors += ['<Entry c1="0" c2="0" c3="0" c4="255"/>'] * (NO_DATA - len(colors))
+    names = "".join(f"<Category>{escape(name)}</Category>" for name in table.names)
+    band = (
+        f"<NoDataValue>{NO_DATA}</NoDataValue><ColorInterp>Palette</ColorInterp>"
+        f'<ColorTable>{"".join(colors)}<Entry c1="0" c2="0" c3="0" c4="0"/></ColorTable>'
+        f"<CategoryNames>{names}</CategoryNames>"
+    )
+    tags = {"CLASSES": json.dumps(list(table.names), ensure_ascii=False), "AREA_OR_POINT": "Area"}
+    _write_cog(layers, "classes", geo, band, tags, "MODE", path)
+
+
+def write_confidence_cog(layers: Layers, geo: GeoReference, path: Path) -> None:
+    """The best class's share, 1..255; 0 is no-data.
+
+    Raises:
+        RssegError: the file system refuses.
+    """
+    band = "<NoDataValue>0</NoDataValue><ColorInterp>Gray</ColorInterp><Description>confidence, 1/255</Description>"
+    _write_cog(layers, "confidence", geo, band, {"AREA_OR_POINT": "Area"}, "AVERAGE", path)
+
+
+def publish(made: Path, path: Path) -> None:
+    """Give a finished file its name, once its bytes are on the disk.
+
+    Raises:
+        RssegError: the file system refuses.
+    """
+    with named_errors(path):
+        with made.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(made, path)
+
+
+def _write_cog(
+    layers: Layers,
+    layer: str,
+    geo: GeoReference,
+    band: str,
+    tags: dict[str, str],
+    resampling: str,
+    path: Path,
+) -> None:
+    import rasterio.shutil
+
+    made = layers.folder / f"{layer}.tif"
+    source = layers.folder / f"{layer}.vrt"
+    write_file(source, _raw_vrt(layer, geo, band, tags).encode())
+    try:
+        rasterio.shutil.copy(
+            source, made, driver="COG", BLOCKSIZE=BLOCK, COMPRESS="DEFLATE", BIGTIFF="IF_SAFER",
+            OVERVIEW_RESAMPLING=resampling, RESAMPLING=resampling,
+        )  # fmt: skip
+    except Exception as error:  # GDAL's errors come as classes of their own here, which derive from Exception directly
+        made.unlink(missing_ok=True)
+        raise RssegError(f"cannot write {path}: {reason(error)}") from None
+    _verify(layers, layer, made, path)
+    categories = made.with_name(f"{made.name}.aux.xml")
+    if categories.exists():
+        publish(categories, path.with_name(f"{path.name}.aux.xml"))
+    publish(made, path)
+
+
+def _verify(layers: Layers, layer: str, made: Path, path: Path) -> None:
+    """Read back what GDAL wrote: on a full disk it may say nothing."""
+    import rasterio
+    from rasterio.errors import RasterioError
+    from rasterio.windows import Window
+
+    try:
+        with rasterio.open(made) as dataset:
+            for top in range(0, layers.height, BLOCK):
+                rows = min(BLOCK, layers.height - top)
+                found = dataset.read(1, window=Window(0, top, layers.width, rows))
+                if zlib.crc32(found.data) != zlib.crc32(layers.read(layer, top, top + rows).data):
+                    raise RssegError(f"cannot write {path}: it reads back other than it was written; is the disk full?")
+    except RasterioError as error:
+        raise RssegError(f"cannot write {path}: it does not read back ({reason(error)}); is the disk full?") from None
+
+
+def _raw_vrt(layer: str, geo: GeoReference, band: str, tags: dict[str, str]) -> str:
+    """A VRT over a layer's bare bytes (GDAL, VRTRawRasterBand)."""
+    a, b, c, d, e, f = geo.transform
+    metadata = "".join(f'<MDI key="{key}">{escape(value)}</MDI>' for key, value in tags.items())
+    return (
+        f'<VRTDataset rasterXSize="{geo.width}" rasterYSize="{geo.height}"><SRS>{escape(geo.wkt)}</SRS>'
+        f"<GeoTransform>{c!r},{a!r},{b!r},{f!r},{d!r},{e!r}</GeoTransform><Metadata>{metadata}</Metadata>"
+        f'<VRTRasterBand dataType="Byte" band="1" subClass="VRTRawRasterBand">{band}'
+        f'<SourceFilename relativeToVRT="1">{layer}.u8</SourceFilename><ImageOffset>0</ImageOffset>'
+        f"<PixelOffset>1</PixelOffset><LineOffset>{geo.width}</LineOffset></VRTRasterBand></VRTDataset>"
+    )

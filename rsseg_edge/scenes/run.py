@@ -1,0 +1,290 @@
+"""Scenes from end to end: segmented band by band, then published as maps, polygons, tables and pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rsseg_edge.bundle import open_bundle
+from rsseg_edge.engines.choose import Say
+from rsseg_edge.errors import UsageError
+from rsseg_edge.job import Threads, available_cores
+from rsseg_edge.postprocess.overlay import Overlay
+from rsseg_edge.scenes.areas import AreaCounter, ClassArea, csv_table
+from rsseg_edge.scenes.gdal import environment
+from rsseg_edge.scenes.polygon_files import write_polygons
+from rsseg_edge.scenes.quicklook import quick_look
+from rsseg_edge.scenes.raster import write_class_cog, write_confidence_cog
+from rsseg_edge.scenes.reading import Failure
+from rsseg_edge.scenes.scene import Scene
+from rsseg_edge.scenes.segment import Band, BandRun, Clock
+from rsseg_edge.scenes.settings import SceneRequest, plan_windows
+from rsseg_edge.scenes.stac import software_version, stac_item
+from rsseg_edge.scenes.stretch import Stretch
+from rsseg_edge.scenes.units import Pool, Task, consecutive, open_model, store
+from rsseg_edge.scenes.vector import band_rows, regions
+from rsseg_edge.scenes.web_map import web_map
+from rsseg_edge.scenes.windows import Plan
+from rsseg_edge.scenes.work import Work
+from rsseg_edge.sinks.images import write_png
+from rsseg_edge.sinks.part_file import named_errors, write_file
+from rsseg_edge.types import ClassTable, UInt8Array
+
+Progress = Callable[[int, int], None]
+"""Told how many pixels of a scene are done, and of how many."""
+
+
+@dataclass(frozen=True)
+class SceneOutcome:
+    """What came of a scene.
+
+    Attributes:
+        name: its results begin with.
+        width: in pixels.
+        height: in pixels.
+        gsd: metres a pixel of the scene.
+        areas: of every class.
+        no_data: pixels without a class.
+        polygons: how many were written.
+        failures: what could not be read, and has no data now.
+        seconds: in all; of the run that finished it.
+        resumed: bands that an earlier run had finished, of ``bands``.
+        bands: of the scene.
+        clock: where the time went.
+        earlier: it was finished by an earlier run, and nothing was done.
+    """
+
+    name: str
+    width: int
+    height: int
+    gsd: float
+    areas: tuple[ClassArea, ...]
+    no_data: int
+    polygons: int
+    failures: tuple[Failure, ...]
+    seconds: float
+    resumed: int
+    bands: int
+    clock: Clock
+    earlier: bool = False
+
+
+class SceneJob:
+    """A model and what it is to do with scenes.
+
+    Args:
+        request: what is to be done.
+        pool: processes that share the work; None does it all in this one.
+        say: told which engine runs and why; None writes it to the log ``rsseg_edge``.
+
+    Attributes:
+        segmenter: the model.
+        change: what it took to set the vocabulary; None where none was asked for.
+
+    Raises:
+        UsageError: the request cannot be met.
+        RssegError: the bundle is damaged.
+    """
+
+    def __init__(self, request: SceneRequest, pool: Pool | None = None, say: Say | None = None) -> None:
+        self.request, self._pool = request, pool
+        threads = Threads.share(available_cores(), request.threads).inference
+        segmenter, change = open_model(request, threads, say)
+        self.segmenter = segmenter
+        self.change = change
+        for name in request.classes_only or ():
+            self.segmenter.table.index(name)
+        out = request.out
+        if out.exists() and not out.is_dir():
+            raise UsageError(f"{out} is a file; -o takes a folder")
+
+    def run(self, path: str, name: str, progress: Progress = lambda done, total: None) -> SceneOutcome:
+        """Do one scene.
+
+        Args:
+            path: of the scene, as GDAL takes it.
+            name: that its results begin with.
+            progress: told after each window.
+
+        Raises:
+            UsageError: the scene lacks something; nothing was written.
+            RssegError: it cannot be read, or results cannot be written. The same command goes on from there.
+        """
+        begin = time.perf_counter()
+        with environment(), Scene(path, self.request.options) as scene:
+            plan = plan_windows(scene.geo, self.segmenter.spec, self.segmenter.score_stride, self.request)
+            settings = self._settings(scene, plan)
+            report = self.request.out / f"{name}.json"
+            if self.request.overwrite:
+                with named_errors(report):
+                    report.unlink(missing_ok=True)  # it says that the scene is finished
+            earlier = _finished(report, settings, scene, name, self.segmenter.table)
+            if earlier is not None:
+                return earlier
+            folder = self.request.out / f".{name}.work"
+            with Work(folder, settings, plan.bounds, plan.width) as work:
+                self._prepare(scene, work)
+                clock = self._segment(scene, plan, work, progress)
+                outcome = self._publish(scene, plan, work, name, clock, begin, settings)
+                work.remove()
+                return outcome
+
+    def _settings(self, scene: Scene, plan: Plan) -> dict[str, Any]:
+        """All that pixels and files depend on, as JSON."""
+        request, manifest = self.request, open_bundle(self.request.model).manifest
+        stat = Path(scene.path).stat() if Path(scene.path).exists() else None
+        return {
+            "version": software_version(),
+            "scene": scene.path,
+            "size": None if stat is None else stat.st_size,
+            "changed": None if stat is None else stat.st_mtime_ns,
+            "grid": asdict(scene.geo),
+            "model": manifest.name,
+            "bundle": hashlib.sha256(manifest.model_dump_json().encode()).hexdigest(),
+            "bands": scene.bands,
+            "percentiles": scene.percentiles,
+            "rows": asdict(plan.rows),
+            "columns": asdict(plan.columns),
+            "vocabulary": None if request.vocabulary is None else asdict(request.vocabulary),
+            "fast": request.fast,
+            "confidence": request.confidence,
+            "polygons": request.polygons,
+            "simplify": request.simplify,
+        }
+
+    @staticmethod
+    def _prepare(scene: Scene, work: Work) -> None:
+        def measure() -> dict[str, Any] | None:
+            stretch = scene.measure()
+            return None if stretch is None else asdict(stretch)
+
+        stretch = work.once("stretch", measure)
+        scene.stretch = None if stretch is None else Stretch(tuple(stretch["low"]), tuple(stretch["high"]))
+
+    def _segment(self, scene: Scene, plan: Plan, work: Work, progress: Progress) -> Clock:
+        clock = Clock()
+        for failure in work.failures:
+            scene.reader.failures[failure.top, failure.left, failure.height, failure.width] = failure
+        total = plan.height * plan.width
+        if self._pool is not None:
+            request = replace(self.request, model=_anywhere(self.request.model))
+            task = Task(_anywhere(scene.path), request, scene.stretch, plan, _anywhere(str(work.folder)))
+            for done in self._pool.bands(task, list(consecutive(work.missing))):
+                work.noted(done)
+                progress(sum(b - a for a, b in work.finished_rows()) * plan.width, total)
+            return clock
+        columns = len(plan.columns.starts)
+
+        def on_window(row: int, column: int) -> None:
+            top, bottom = plan.bounds[row : row + 2]
+            progress(top * plan.width + (bottom - top) * plan.width * (column + 1) // columns, total)
+
+        def on_band(band: Band) -> None:
+            work.add(store(band, plan, work.layers))
+
+        for bands in consecutive(work.missing):
+            BandRun(scene, self.segmenter, plan, on_band, on_window, clock).run(bands)
+        return clock
+
+    def _publish(
+        self, scene: Scene, plan: Plan, work: Work, name: str, clock: Clock, begin: float, settings: dict[str, Any]
+    ) -> SceneOutcome:
+        request, table, layers, geo = self.request, self.segmenter.table, work.layers, scene.geo
+        path = request.out / name
+        files = {"classes": f"{name}.tif"}
+        write_class_cog(layers, geo, table, request.out / files["classes"])
+        if request.confidence:
+            files["confidence"] = f"{name}.confidence.tif"
+            write_confidence_cog(layers, geo, request.out / files["confidence"])
+
+        counter = AreaCounter(geo.pixel_areas())
+
+        def rows() -> Iterator[tuple[UInt8Array, UInt8Array]]:
+            for top in range(0, plan.height, band_rows(plan.width)):
+                bottom = min(top + band_rows(plan.width), plan.height)
+                part = layers.read("classes", top, bottom), layers.read("confidence", top, bottom)
+                counter.add(*part)
+                yield part
+
+        if request.polygons:
+            made = regions(rows(), geo.pixel_areas(), request.simplify)
+            polygons = write_polygons(made, geo, table, work.folder, path, request.polygons)
+        else:
+            polygons = sum(0 for _ in rows())
+        files |= {f"polygons_{format}": f"{name}.{format}" for format in request.polygons}
+        areas = counter.classes(table)
+        files |= {"areas": f"{name}.csv", "quicklook": f"{name}.png", "map": f"{name}.html", "report": f"{name}.json"}
+        write_file(request.out / files["areas"], csv_table(areas).encode())
+        look = quick_look(scene, layers)
+        overlay = Overlay(table, table.selected(request.classes_only), request.alpha)
+        write_png(request.out / files["quicklook"], look.overlay(overlay)[..., ::-1])
+        write_file(request.out / files["map"], web_map(name, look, geo, table, areas).encode())
+        item = stac_item(name, scene.path, geo, table, settings["model"], files, scene.tags)
+        write_file(request.out / f"{name}.stac.json", item.encode())
+        outcome = SceneOutcome(
+            name, geo.width, geo.height, geo.ground_sampling_distance(), tuple(areas), counter.no_data, polygons,
+            tuple(work.failures), time.perf_counter() - begin, work.resumed, len(plan.ready), clock,
+        )  # fmt: skip
+        # Last of all: it says that the scene is finished.
+        write_file(request.out / files["report"], json.dumps(_report(outcome, settings, table), indent=2).encode())
+        return outcome
+
+
+def scene_names(paths: list[str]) -> list[str]:
+    """What the results of each scene begin with; see :func:`rsseg_edge.sources.images.output_names`."""
+    from rsseg_edge.sources.images import output_names
+
+    return output_names([Path(path) for path in paths])
+
+
+def _anywhere(path: str) -> str:
+    """A path as a process elsewhere finds it; a name or URL as it is."""
+    return str(Path(path).resolve()) if Path(path).exists() else path
+
+
+def _report(outcome: SceneOutcome, settings: dict[str, Any], table: ClassTable) -> dict[str, Any]:
+    return {
+        "scene": settings["scene"],
+        "width": outcome.width,
+        "height": outcome.height,
+        "gsd": round(outcome.gsd, 5),
+        "classes": [area.row() for area in outcome.areas],
+        "background": None if table.background is None else table.names[table.background],
+        "no_data_pixels": outcome.no_data,
+        "polygons": outcome.polygons,
+        "failed_reads": [asdict(failure) for failure in outcome.failures],
+        "seconds": round(outcome.seconds, 3),
+        "resumed_bands": outcome.resumed,
+        "bands": outcome.bands,
+        "engine": {
+            "seconds": round(outcome.clock.engine, 3),
+            "pixels": outcome.clock.pixels,
+            "windows": outcome.clock.windows,
+        },
+        "settings": settings,
+    }
+
+
+def _finished(path: Path, settings: dict[str, Any], scene: Scene, name: str, table: ClassTable) -> SceneOutcome | None:
+    """What an earlier run of the same settings left; None where there is none."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["settings"] != json.loads(json.dumps(settings)):
+            return None
+        areas = tuple(
+            ClassArea(a["class"], color, a["pixels"], a["area_m2"], a["share"], a["confidence"])
+            for a, color in zip(data["classes"], table.colors, strict=True)
+        )
+        failures = tuple(Failure(**failure) for failure in data["failed_reads"])
+        clock = Clock(data["engine"]["seconds"], data["engine"]["pixels"], data["engine"]["windows"])
+        return SceneOutcome(
+            name, scene.geo.width, scene.geo.height, data["gsd"], areas, data["no_data_pixels"], data["polygons"],
+            failures, data["seconds"], 0, data["bands"], clock, earlier=True,
+        )  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

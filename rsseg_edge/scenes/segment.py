@@ -1,0 +1,201 @@
+"""Bands of a scene, one after another: reading, inference and writing at the same time, each on its own thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from rsseg_edge.scenes.blend import Blender, Cells, decide_band
+from rsseg_edge.scenes.gdal import environment
+from rsseg_edge.scenes.reading import Box, Failure
+from rsseg_edge.scenes.scene import Scene
+from rsseg_edge.scenes.windows import Axis, Plan
+from rsseg_edge.scenes.work import NO_DATA
+from rsseg_edge.segmenter import ScoringSegmenter
+from rsseg_edge.stages import ClosedError, Link
+from rsseg_edge.types import UInt8Array
+
+AHEAD = 3  # windows that are read before they are needed
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """A finished band.
+
+    Attributes:
+        index: in the plan.
+        class_map: uint8 [rows, width]; ``NO_DATA`` where the scene has none.
+        confidence: uint8 [rows, width], 1..255; 0 there.
+        failures: all that could not be read of the scene so far.
+    """
+
+    index: int
+    class_map: UInt8Array
+    confidence: UInt8Array
+    failures: tuple[Failure, ...]
+
+
+@dataclass
+class Clock:
+    """Where the time went.
+
+    Attributes:
+        engine: seconds in the network.
+        pixels: that the network saw, overlaps counted every time.
+        windows: that it saw.
+    """
+
+    engine: float = 0.0
+    pixels: int = 0
+    windows: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """From the reader: a window, None where it has no valid pixel; or, after a row of them, a band's valid pixels."""
+
+    row: int
+    column: int | None
+    image: UInt8Array | None = None
+    valid: npt.NDArray[np.bool_] | None = None
+    failures: tuple[Failure, ...] = ()
+
+
+@dataclass(eq=False)
+class BandRun:
+    """Segments consecutive bands of a scene.
+
+    The result does not depend on where a run begins: bands are the same whether made in one run or in many.
+
+    Attributes:
+        scene: opened, and used by this run alone.
+        segmenter: likewise.
+        plan: the windows.
+        on_band: takes each band, in order, on a thread of its own.
+        on_window: called after each window with the row and column of windows.
+        clock: where the time went.
+    """
+
+    scene: Scene
+    segmenter: ScoringSegmenter
+    plan: Plan
+    on_band: Callable[[Band], None]
+    on_window: Callable[[int, int], None] = lambda row, column: None
+    clock: Clock = field(default_factory=Clock)
+
+    def run(self, bands: range) -> None:
+        """Segment bands.
+
+        Raises:
+            RssegError: the scene cannot be read any more, the engine failed, or ``on_band`` raised it.
+        """
+        read: Link[_Read] = Link(AHEAD)
+        made: Link[tuple[Cells | None, _Read]] = Link(1)
+        errors: list[BaseException] = []
+        threads = [
+            threading.Thread(target=work, args=(errors,), name=f"rsseg-{name}", daemon=True)
+            for name, work in (
+                ("read", lambda errors: self._read_all(bands, read, errors)),
+                ("write", lambda errors: self._write_all(made, errors)),
+            )
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            self._infer(bands, read, made)
+        except ClosedError:
+            pass  # the writer failed, and its error is told below
+        finally:
+            read.refuse()
+            made.end()
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(timeout=0.2)
+        if errors:
+            raise errors[0]
+
+    def _infer(self, bands: range, read: Link[_Read], made: Link[tuple[Cells | None, _Read]]) -> None:
+        blender = Blender(self.plan, bands.start)
+        for item in read:
+            if item.column is None:
+                if item.row >= bands.start:
+                    made.put((blender.finish(item.row), item))
+                continue
+            if item.image is not None:
+                begin = time.perf_counter()
+                scores = self.segmenter.scores(item.image)
+                self.clock.engine += time.perf_counter() - begin
+                self.clock.pixels += item.image.shape[0] * item.image.shape[1]
+                self.clock.windows += 1
+                blender.add(item.row, item.column, scores)
+            self.on_window(item.row, item.column)
+
+    def _read_all(self, bands: range, out: Link[_Read], errors: list[BaseException]) -> None:
+        try:
+            with environment():
+                for item in self._items(bands):
+                    out.put(item)
+        except ClosedError:
+            pass
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            out.end()
+
+    def _items(self, bands: range) -> Iterator[_Read]:
+        plan = self.plan
+        reader = self.scene.reader
+        for row in range(plan.first_window(bands.start), bands.stop):
+            for column in range(len(plan.columns.starts)):
+                yield _Read(row, column, self._window(row, column))
+            if row >= bands.start:
+                top, bottom = plan.bounds[row : row + 2]
+                valid = reader.valid(top, bottom - top) if bottom > top else None
+                yield _Read(row, None, None, valid, tuple(reader.failures.values()))
+
+    def _window(self, row: int, column: int) -> UInt8Array | None:
+        """Padded by its mirror image where it reaches beyond the scene."""
+        import cv2
+
+        plan = self.plan
+        top, height = _inside(plan.rows, row)
+        left, width = _inside(plan.columns, column)
+        down, across = plan.height / plan.rows.length, plan.width / plan.columns.length
+        image, valid = self.scene.read(Box(top * down, left * across, height * down, width * across), (height, width))
+        if not valid.any():
+            return None
+        bottom, right = plan.rows.tile - height, plan.columns.tile - width
+        if bottom or right:
+            image = np.asarray(cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT_101), np.uint8)
+        return image
+
+    def _write_all(self, given: Link[tuple[Cells | None, _Read]], errors: list[BaseException]) -> None:
+        try:
+            for cells, end in given:
+                self.on_band(self._band(cells, end))
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            given.refuse()
+
+    def _band(self, cells: Cells | None, end: _Read) -> Band:
+        top, bottom = self.plan.bounds[end.row : end.row + 2]
+        if cells is None:
+            class_map = np.full((bottom - top, self.plan.width), NO_DATA, np.uint8)
+            return Band(end.row, class_map, np.zeros_like(class_map), end.failures)
+        class_map, confidence = decide_band(cells, self.plan, self.segmenter)
+        np.maximum(confidence, 1, out=confidence)  # 0 is no-data
+        if end.valid is not None:
+            class_map[~end.valid], confidence[~end.valid] = NO_DATA, 0
+        return Band(end.row, class_map, confidence, end.failures)
+
+
+def _inside(axis: Axis, index: int) -> tuple[int, int]:
+    """First pixel and length of the part of a window that lies in the scene."""
+    start = axis.starts[index]
+    return start, min(axis.tile, axis.length - start)

@@ -1,0 +1,131 @@
+"""A scene's work in units that any process can do: consecutive bands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from rsseg_edge.engines.choose import Say
+from rsseg_edge.errors import UsageError
+from rsseg_edge.job import Request, set_vocabulary
+from rsseg_edge.scenes.gdal import environment
+from rsseg_edge.scenes.scene import Scene
+from rsseg_edge.scenes.segment import Band, BandRun
+from rsseg_edge.scenes.settings import SceneRequest
+from rsseg_edge.scenes.stretch import Stretch
+from rsseg_edge.scenes.windows import Plan
+from rsseg_edge.scenes.work import BandDone, Journal, Layers
+from rsseg_edge.segmenter import ScoringSegmenter, Segmenter, load
+from rsseg_edge.segmenters.open_vocabulary import Change
+
+
+class ScoringModel(Segmenter, ScoringSegmenter, Protocol):
+    """A segmenter whose scores can be blended."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A scene as its workers are told of it.
+
+    Attributes:
+        scene: path or URL, as GDAL takes it.
+        request: what is to be done.
+        stretch: of the scene.
+        plan: its windows.
+        folder: where the layers lie; every worker sees it.
+    """
+
+    scene: str
+    request: SceneRequest
+    stretch: Stretch | None
+    plan: Plan
+    folder: str
+
+
+class Pool(Protocol):
+    """Processes that share the work of a scene."""
+
+    def bands(self, task: Task, missing: Sequence[range]) -> Iterator[BandDone]:
+        """Bands as they are finished, in any order; their pixels and journals are on the disk by then.
+
+        Raises:
+            RssegError: a unit failed.
+        """
+
+
+def open_model(
+    request: SceneRequest, threads: int | None, say: Say | None = None
+) -> tuple[ScoringModel, Change | None]:
+    """The model of a request with its vocabulary set, and what that took.
+
+    Args:
+        request: names it.
+        threads: cores of one inference; None takes all.
+        say: told which engine runs and why; None writes it to the log ``rsseg_edge``.
+
+    Raises:
+        UsageError: there is none, or it gives no scores.
+        RssegError: the bundle is damaged.
+    """
+    segmenter: Segmenter = load(request.model, threads=threads, engine=request.engine, say=say)
+    if not isinstance(segmenter, ScoringSegmenter):
+        raise UsageError(f"model {request.model} has no class scores to blend: scenes take semantic models")
+    asked = Request("", request.model, vocabulary=request.vocabulary, fast=request.fast)
+    change = set_vocabulary(segmenter, asked)
+    return segmenter, change  # type: ignore[return-value]  # it is both protocols
+
+
+def store(band: Band, plan: Plan, layers: Layers) -> BandDone:
+    """Write a band's pixels; its line for a journal.
+
+    Raises:
+        RssegError: the file system refuses.
+    """
+    sums = layers.write(plan.bounds[band.index], (band.class_map, band.confidence))
+    return BandDone(band.index, sums, band.failures)
+
+
+def do_unit(task: Task, segmenter: ScoringSegmenter, bands: range) -> list[BandDone]:
+    """Segment and store consecutive bands. They have a journal of their own, so that none is lost with this process.
+
+    Raises:
+        RssegError: see :meth:`rsseg_edge.scenes.segment.BandRun.run`.
+    """
+    folder = Path(task.folder)
+    layers = Layers(folder, task.plan.height, task.plan.width)
+    journal = Journal(folder / f"journal.{bands.start}")
+    made: list[BandDone] = []
+
+    def on_band(band: Band) -> None:
+        made.append(store(band, task.plan, layers))
+        journal.add(made[-1])
+
+    try:
+        with environment(), Scene(task.scene, task.request.options) as scene:
+            scene.stretch = task.stretch
+            BandRun(scene, segmenter, task.plan, on_band).run(bands)
+    finally:
+        journal.close()
+    return made
+
+
+def consecutive(bands: Sequence[int]) -> Iterator[range]:
+    """Bands that follow each other, as ranges.
+
+    >>> list(consecutive([0, 1, 4]))
+    [range(0, 2), range(4, 5)]
+    """
+    begin = 0
+    for i in range(1, len(bands) + 1):
+        if i == len(bands) or bands[i] != bands[i - 1] + 1:
+            yield range(bands[begin], bands[i - 1] + 1)
+            begin = i
+
+
+def split(missing: Sequence[range], size: int) -> list[range]:
+    """Units of at most ``size`` bands."""
+    return [
+        range(start, min(start + size, part.stop)) for part in missing for start in range(part.start, part.stop, size)
+    ]

@@ -1,0 +1,146 @@
+"""Memory, speed and seams of scenes: makes large scenes in bands, runs rsseg-run on them, and prints one table.
+
+    python scripts/scene_benchmark.py --sizes 10000,20000 --seams 4000 -o scene_benchmark
+
+Peak memory is that of the whole process. Speed is what the network sees a second, overlaps and all, beside the bare
+network on the same windows. Seams: the same scene with its grid of windows moved by half a step; the share of pixels
+that get the same class.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.transform import Affine
+from rasterio.windows import Window
+
+import rsseg_edge
+from rsseg_edge.datasets.scenes import generate_scene
+from rsseg_edge.scenes.gdal import environment
+from rsseg_edge.scenes.settings import OVERLAP, TILE
+
+PATCH = 1000
+PATCHES = 12
+# The child says how much memory it had at most (ru_maxrss is in kB on Linux).
+CHILD = """
+import resource, sys
+from rsseg_edge.cli.run import main
+try:
+    main()
+finally:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+"""
+
+
+def make_scene(path: Path, size: int) -> None:
+    """A georeferenced scene of ``size`` pixels a side, from generated patches that are mirrored and turned."""
+    patches = [generate_scene(seed, PATCH, PATCH, gsd=0.5).image for seed in range(PATCHES)]
+    rng = np.random.default_rng(0)
+    profile = {
+        "driver": "GTiff", "width": size, "height": size, "count": 3, "dtype": "uint8", "crs": "EPSG:32640",
+        "transform": Affine(0.5, 0, 330000, 0, -0.5, 2790000), "tiled": True, "blockxsize": 512, "blockysize": 512,
+        "compress": "deflate", "interleave": "pixel", "bigtiff": "if_safer", "photometric": "rgb",
+    }  # fmt: skip
+    with environment(), rasterio.open(path, "w", **profile) as dataset:
+        for top in range(0, size, PATCH):
+            for left in range(0, size, PATCH):
+                patch = np.rot90(patches[rng.integers(PATCHES)], rng.integers(4))
+                patch = patch[:: rng.choice([-1, 1])][: size - top, : size - left]
+                window = Window(left, top, patch.shape[1], patch.shape[0])
+                dataset.write(np.ascontiguousarray(patch.transpose(2, 0, 1)), window=window)
+
+
+def run(scene: Path, out: Path, *options: str) -> dict:
+    """rsseg-run in a process of its own; its report, with ``peak_mb`` and ``wall`` seconds."""
+    begin = time.perf_counter()
+    command = [sys.executable, "-c", CHILD, str(scene), "-o", str(out), "--overwrite", "--json", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=out.parent)
+    if done.returncode:
+        sys.exit(f"rsseg-run {scene} failed:\n{done.stderr}")
+    report = json.loads((out / f"{scene.stem}.json").read_text())
+    report["peak_mb"] = int(done.stderr.split()[-1]) / 1024
+    report["wall"] = time.perf_counter() - begin
+    return report
+
+
+def bare_rate(model: str, threads: int | None, tile: int, seconds: float) -> float:
+    """Pixels a second of the network alone, on windows that are in memory."""
+    segmenter = rsseg_edge.load(model, threads=threads)
+    image = generate_scene(0, tile, tile, gsd=0.5).image
+    segmenter.scores(image)
+    count, begin = 0, time.perf_counter()
+    while time.perf_counter() - begin < seconds:
+        segmenter.scores(image)
+        count += 1
+    return count * tile * tile / (time.perf_counter() - begin)
+
+
+def seams(scene: Path, out: Path, options: list[str], overlap: int, tile: int) -> tuple[float, float]:
+    """Agreement of two grids half a step apart, %: everywhere, and further than a halo's overlap from the border."""
+    shift = (tile - overlap) // 2 // 4 * 4
+    moved = out / "moved.tif"
+    with environment(), rasterio.open(scene) as dataset:
+        size = dataset.width - shift
+        profile = dataset.profile | {"width": size, "height": size}
+        with rasterio.open(moved, "w", **profile) as target:
+            for top in range(0, size, 512):
+                rows = min(512, size - top)
+                target.write(
+                    dataset.read(window=Window(shift, shift + top, size, rows)), window=Window(0, top, size, rows)
+                )
+    grid = ["--tile", str(tile), "--overlap", str(overlap), "--polygons", "none", *options]
+    run(scene, out / "still", *grid)
+    run(moved, out / "moved", *grid)
+    with rasterio.open(out / "still" / f"{scene.stem}.tif") as a, rasterio.open(out / "moved" / "moved.tif") as b:
+        same = a.read(1)[shift:, shift:] == b.read(1)
+    inner = same[tile:-tile, tile:-tile]
+    return 100 * float(same.mean()), 100 * float(inner.mean())
+
+
+def main() -> None:
+    """Run what is asked for and print it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", default="10000,20000", help="sides of the scenes for memory and speed, pixels")
+    parser.add_argument("--seams", type=int, default=0, help="side of the scene for seams, pixels; 0 leaves them out")
+    parser.add_argument("--overlaps", default=f"0,{OVERLAP},{TILE // 2}", help="of the windows, for seams")
+    parser.add_argument("--model", default="segclip-tiny")
+    parser.add_argument("--tile", type=int, default=TILE)
+    parser.add_argument("--threads", type=int, help="cores for the network")
+    parser.add_argument("--bare-seconds", type=float, default=20, help="how long the bare network is measured")
+    parser.add_argument("-o", "--out", type=Path, default=Path("scene_benchmark"))
+    given = parser.parse_args()
+    given.out = given.out.resolve()
+    given.out.mkdir(parents=True, exist_ok=True)
+    options = ["--model", given.model, *(["--threads", str(given.threads)] if given.threads else [])]
+    print(f"{platform.machine()}, {platform.system()}, rsseg-edge, {given.model}, windows of {given.tile}")
+    for size in [int(part) for part in given.sizes.split(",") if part]:
+        scene = given.out / f"scene{size}.tif"
+        if not scene.exists():
+            make_scene(scene, size)
+        report = run(scene, given.out / f"out{size}", "--tile", str(given.tile), *options)
+        bare = bare_rate(given.model, given.threads, given.tile, given.bare_seconds)
+        rate = report["engine"]["pixels"] / report["seconds"]
+        inside = report["engine"]["pixels"] / report["engine"]["seconds"]
+        print(f"{size} x {size}: peak {report['peak_mb']:.0f} MB, {report['seconds']:.0f} s, ", end="")
+        print(f"{size * size / report['seconds'] / 1e6:.2f} Mpixel/s, {report['polygons']} polygons;")
+        print(f"  seen by the network {rate / 1e6:.2f} Mpixel/s over the whole run, ", end="")
+        print(f"{inside / 1e6:.2f} while it works, {bare / 1e6:.2f} alone: {100 * rate / bare:.0f} %")
+    if given.seams:
+        scene = given.out / f"seams{given.seams}.tif"
+        if not scene.exists():
+            make_scene(scene, given.seams)
+        for overlap in [int(part) for part in given.overlaps.split(",")]:
+            everywhere, inner = seams(scene, given.out, options, overlap, given.tile)
+            print(f"overlap {overlap}: {everywhere:.2f} % agree, {inner:.2f} % further than a window from the border")
+
+
+if __name__ == "__main__":
+    main()

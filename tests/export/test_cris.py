@@ -1,0 +1,197 @@
+"""The exported graphs against the network, and against the published code's golden vectors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="export is the lab side: it needs torch")
+pytest.importorskip("open_clip")
+onnx = pytest.importorskip("onnx")
+
+import rsseg_edge  # noqa: E402
+from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine  # noqa: E402
+from rsseg_edge.errors import UsageError  # noqa: E402
+from rsseg_edge.export import cris as export_cris_module  # noqa: E402
+from rsseg_edge.export import cris_graph  # noqa: E402
+from rsseg_edge.export.build import Request, export  # noqa: E402
+from rsseg_edge.export.cris import runner, to_onnx  # noqa: E402
+from rsseg_edge.export.cris_graph import (  # noqa: E402
+    TEXT_OUTPUTS,
+    VISION_OUTPUTS,
+    DeployedFusion,
+    DeployedText,
+    DeployedVision,
+)
+from rsseg_edge.export.cris_published import PublishedCRIS  # noqa: E402
+from rsseg_edge.export.graph import trace  # noqa: E402
+from rsseg_edge.models.cris.config import (  # noqa: E402
+    CLIPConfig,
+    CRISConfig,
+    DecoderConfig,
+    NeckConfig,
+    TextConfig,
+    VisionConfig,
+)
+from rsseg_edge.models.cris.network import CRIS  # noqa: E402
+
+SIZE = 96
+CONFIG = CRISConfig(
+    name="small",
+    word_length=9,
+    image_size=SIZE,
+    clip=CLIPConfig(
+        embed_dim=24,
+        vision=VisionConfig(layers=(1, 2, 1, 1), width=4, image_size=64),
+        text=TextConfig(width=32, heads=2, layers=2, context_length=12),
+    ),
+    neck=NeckConfig(channels=(16, 32, 24)),
+    decoder=DecoderConfig(layers=2, heads=4, feedforward=48),
+)
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    made = CRIS(CONFIG, pretrained=False).eval()
+    for module in made.modules():
+        if isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, std=0.1)
+            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+            torch.nn.init.normal_(module.running_mean, std=0.1)
+        if isinstance(module, torch.nn.MultiheadAttention):  # zero when made: an error in them would not show
+            torch.nn.init.normal_(module.in_proj_bias)
+            torch.nn.init.normal_(module.out_proj.bias)
+    return made
+
+
+@pytest.fixture(scope="module")
+def tokens():
+    """Start 49406, end 49407, padding 0; three lengths."""
+    rows = [[49406, 5, 17, 49407], [49406, 3, 49407], [49406, *range(20, 27), 49407]]
+    return torch.tensor([row + [0] * (9 - len(row)) for row in rows])
+
+
+@pytest.fixture(scope="module")
+def image():
+    return torch.from_numpy(np.random.default_rng(1).integers(0, 256, (1, SIZE, SIZE, 3), dtype=np.uint8))
+
+
+@pytest.fixture(scope="module")
+def expected(network, image, tokens):
+    with torch.no_grad():
+        return network(network.normalize(image.permute(0, 3, 1, 2).float()), tokens)[:, 0]
+
+
+@pytest.fixture(scope="module")
+def graphs(network):
+    return to_onnx(network, SIZE, tiled=False)
+
+
+def close(found, expected, tolerance=1e-3):
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() < tolerance * np.abs(expected).max()
+    assert ((found > 0) == (expected > 0)).mean() >= 0.999
+
+
+@pytest.mark.parametrize("tiled", [False, True])
+@torch.no_grad()
+def test_three_parts_are_the_network(network, image, tokens, expected, monkeypatch, tiled):
+    monkeypatch.setattr(cris_graph, "_TILED_FROM", 1)
+    vision = DeployedVision(network, SIZE, tiled=tiled)(image)
+    found = DeployedFusion(network, SIZE, tiled=tiled)(*vision, *DeployedText(network)(tokens))
+    close(found.numpy(), expected.numpy(), 1e-4)
+
+
+@torch.no_grad()
+def test_the_baseline_is_the_network(network, image, tokens, expected):
+    pixels = network.normalize(image.permute(0, 3, 1, 2).float())
+    close(PublishedCRIS(network)(pixels.expand(3, -1, -1, -1), tokens)[:, 0].numpy(), expected.numpy(), 1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_graphs_are_the_network_for_any_number_of_sentences(graphs, image, tokens, expected, count):
+    close(runner(graphs, 1)(image.numpy(), tokens[:count].numpy()), expected[:count].numpy())
+
+
+def test_nothing_in_the_graphs_is_bicubic_or_depends_on_the_sentence_s_kernel(graphs):
+    nodes = [node for graph in graphs.values() for node in graph.graph.node]
+    modes = {a.s for node in nodes if node.op_type == "Resize" for a in node.attribute if a.name == "mode"}
+    assert modes == {b"linear"}
+    constants = {t.name for t in graphs["fusion"].graph.initializer}
+    assert all(node.input[1] in constants for node in graphs["fusion"].graph.node if node.op_type == "Conv")
+
+
+def test_golden_vectors_through_the_graphs(golden):
+    tensors, settings = golden("cris_full")
+    state = {key.removeprefix("weights."): t for key, t in tensors.items() if key.startswith("weights.")}
+    state = {key: torch.as_tensor(value) for key, value in state.items()}
+    network = CRIS.from_official(state, cfg=settings["cfg"], clip=settings["clip"])
+    images, words = torch.as_tensor(tensors["input.image"]), torch.as_tensor(tensors["input.words"])
+    size = images.shape[2]
+
+    class FromPixels(DeployedVision):  # the vectors' images are no bytes
+        def forward(self, pixels):
+            return self.look(pixels)
+
+    graphs = to_onnx(network, size, tiled=False)
+    vision = FromPixels(network, size, tiled=False).eval()
+    graphs["vision"] = trace(vision, (images[:1],), ["pixels"], VISION_OUTPUTS)
+    engines = {name: OnnxRuntimeEngine(graph.SerializeToString(), threads=1) for name, graph in graphs.items()}
+    text = engines["text"].infer({"tokens": words.numpy()})
+    assert set(text) == set(TEXT_OUTPUTS)
+    found = []
+    for index in range(len(images)):
+        features = engines["vision"].infer({"pixels": images[index : index + 1].numpy()})
+        features |= {name: value[index : index + 1] for name, value in text.items()}
+        found.append(engines["fusion"].infer(features)["mask_logits"])
+    close(np.concatenate(found), np.asarray(tensors["output.logits"])[:, 0])
+
+
+@pytest.fixture
+def official(network, graphs, monkeypatch, tmp_path) -> Path:
+    """What :func:`export_cris` reads as an official checkpoint, of the small network, which is traced only once."""
+
+    def traced(made, size, *, tiled):
+        return {name: onnx.ModelProto.FromString(graph.SerializeToString()) for name, graph in graphs.items()}
+
+    monkeypatch.setattr(export_cris_module, "to_onnx", traced)
+    monkeypatch.setattr(export_cris_module, "load_config", lambda name: CONFIG)
+    monkeypatch.setattr(export_cris_module, "load_official", lambda made, state: made.load_state_dict(state))
+    monkeypatch.setattr(export_cris_module, "GATE_IMAGES", 1)
+    monkeypatch.setattr(export_cris_module, "GATE_SENTENCES", ("the road", "red water"))
+    path = tmp_path / "best.pth"
+    torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in network.state_dict().items()}}, path)
+    return path
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_bundle_runs_and_says_what_it_is(official, network, tmp_path, precision):
+    folder = tmp_path / "small"
+    lines: list[str] = []
+    manifest = export(Request("cris", precision, official=official), folder, lines.append)
+    assert manifest.task == "referring"
+    assert manifest.referring is not None
+    assert (manifest.referring.size, manifest.referring.max_words, manifest.referring.threshold) == (SIZE, 9, 0.35)
+    assert manifest.parity is not None
+    assert manifest.parity.agreement >= manifest.parity.threshold
+    assert sorted(manifest.files) == ["fusion.onnx", "text.onnx", "tokenizer.json", "vision.onnx"]
+    assert json.loads((folder / "bundle.json").read_text())["precision"]["name"] == precision
+    segmenter = rsseg_edge.load(folder, threads=1)
+    notes = segmenter.refer(["the road", "a very long sentence about the small house by the lake"])
+    assert len(notes) == 1
+    result = segmenter(np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8))
+    assert result.masks.shape == (2, 50, 70)
+
+
+def test_weights_are_asked_for_in_one_line(tmp_path):
+    with pytest.raises(UsageError, match=r"--checkpoint .* or --official"):
+        export(Request("cris", "fp32"), tmp_path / "a", lambda line: None)
+    with pytest.raises(UsageError, match="no such file"):
+        export(Request("cris", "fp32", official=tmp_path / "gone.pth"), tmp_path / "a", lambda line: None)
+    with pytest.raises(UsageError, match="--official is not for segclip"):
+        export(Request("segclip", "fp32", official=tmp_path / "gone.pth"), tmp_path / "a", lambda line: None)

@@ -1,0 +1,111 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+import rsseg_edge
+from rsseg_edge.scenes.scene import Options, Scene
+from rsseg_edge.scenes.segment import Band, BandRun
+from rsseg_edge.scenes.settings import SceneRequest, plan_windows
+from rsseg_edge.scenes.windows import Plan
+
+SMALL = SceneRequest(tile=256, overlap=128)
+
+
+def segmented(path: Path, bundle: Path, request: SceneRequest = SMALL, bands: range | None = None) -> Any:
+    """Plan, class map and confidence of the bands (all by default)."""
+    segmenter: Any = rsseg_edge.load(bundle, threads=1)
+    made: list[Band] = []
+    with Scene(str(path), Options()) as scene:
+        plan = plan_windows(scene.geo, segmenter.spec, 4, request)
+        bands = bands or range(len(plan.ready))
+        BandRun(scene, segmenter, plan, made.append).run(bands)
+    assert [band.index for band in made] == list(bands)
+    return plan, np.concatenate([b.class_map for b in made]), np.concatenate([b.confidence for b in made])
+
+
+def whole(path: Path, bundle: Path) -> Any:
+    plan, class_map, confidence = segmented(path, bundle, SceneRequest(tile=1024, overlap=0))
+    assert len(plan.ready) == 1
+    return class_map, confidence
+
+
+def test_windows_leave_no_seams(write_scene: Callable[..., Path], cells: Path, tmp_path: Path, image: Any) -> None:
+    path = write_scene(tmp_path / "a.tif", image)
+    class_map, confidence = whole(path, cells)
+    plan, found, sure = segmented(path, cells)
+    assert len(plan.ready) > 2
+    inner = slice(0, -64), slice(0, -64)  # beyond, one is padded up to the size of its window
+    difference = np.abs(sure.astype(int) - confidence)[inner]
+    assert difference.max() <= 1, "the network reaches no further than the halo"
+    assert (found != class_map)[inner].mean() < 1e-3
+    _, naive, _ = segmented(path, cells, replace(SMALL, overlap=0))
+    assert (naive != class_map)[inner].mean() > 0.02, "this network is wrong at the ends of windows"
+
+
+@pytest.mark.parametrize("band", [0, 1, 2])
+def test_a_band_is_the_same_wherever_a_run_begins(scene: Path, cells: Path, band: int) -> None:
+    plan, class_map, confidence = segmented(scene, cells)
+    assert len(plan.ready) >= 4
+    top, bottom = plan.bounds[band], plan.bounds[band + 2]
+    _, found, sure = segmented(scene, cells, bands=range(band, band + 2))
+    assert np.array_equal(found, class_map[top:bottom])
+    assert np.array_equal(sure, confidence[top:bottom])
+
+
+def test_no_data_stays_where_it_was(scene: Path, cells: Path) -> None:
+    _, class_map, confidence = segmented(scene, cells)
+    expected = np.zeros((530, 700), bool)
+    expected[200:260, 300:330] = True
+    expected[:, :9] = True
+    assert np.array_equal(class_map == 255, expected)
+    assert np.array_equal(confidence == 0, expected)
+
+
+def test_rows_of_windows_without_data_are_left_out(
+    write_scene: Callable[..., Path], cells: Path, tmp_path: Path, image: Any
+) -> None:
+    image = np.maximum(image, 1)
+    expected, _ = whole(write_scene(tmp_path / "full.tif", image), cells)
+    image[:, :300] = 0
+    path = write_scene(tmp_path / "half.tif", image, nodata=0)
+    _, class_map, _ = segmented(path, cells)
+    assert (class_map[:300] == 255).all()
+    assert (class_map[340:-64, :-64] == expected[340:-64, :-64]).mean() > 0.99
+
+
+@pytest.mark.parametrize("gsd", [1.0, 1.37, 0.4])
+def test_a_resampled_scene_has_its_own_grid_and_the_same_classes(
+    write_scene: Callable[..., Path], cells: Path, tmp_path: Path, gsd: float
+) -> None:
+    values = np.zeros((3, 437, 613), np.uint8)
+    values[0] = np.array([40, 130, 220], np.uint8)[np.arange(613) * 3 // 613]
+    path = write_scene(tmp_path / "a.tif", values)
+    plan, class_map, _ = segmented(path, cells, replace(SMALL, gsd=gsd))
+    assert class_map.shape == (437, 613)
+    assert plan.columns.length == round(613 * 0.5 / gsd)
+    for third in range(3):
+        middle = class_map[60:-60, 613 * third // 3 + 70 : 613 * (third + 1) // 3 - 70]
+        assert (middle == third).all()
+    border = np.argmax(class_map[200] == 1)
+    assert abs(border - 613 / 3) < 4, "classes lie where they are in the scene"
+
+
+@pytest.fixture
+def image() -> np.ndarray:
+    rng = np.random.default_rng(3)
+    small = rng.uniform(0, 255, (14, 17)).astype(np.float32)
+    red = np.clip(cv2.resize(small, (690, 521), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
+    return np.stack([red, red, red])
+
+
+def test_a_scene_smaller_than_a_window(write_scene: Callable[..., Path], cells: Path, tmp_path: Path) -> None:
+    values = np.full((3, 3, 5), 220, np.uint8)
+    plan, class_map, _ = segmented(write_scene(tmp_path / "a.tif", values), cells, SceneRequest())
+    assert class_map.shape == (3, 5)
+    assert isinstance(plan, Plan)
+    assert plan.columns.tile == 32
