@@ -178,7 +178,8 @@ def _learning_rate(recipe: Recipe, step: int) -> float:
 
 def _moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
     def update(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-        if not averaged.is_floating_point():
+        # What does not change is not averaged: between -inf, as attention masks have it, and itself lies no number.
+        if not averaged.is_floating_point() or torch.equal(averaged, current):
             return current
         warm = min(decay, (1 + int(count)) / (10 + int(count)))  # the first steps must not weigh for thousands
         return torch.lerp(current, averaged, warm)

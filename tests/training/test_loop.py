@@ -66,6 +66,24 @@ def test_saved_model_is_the_moving_average(small, tmp_path):
     assert not averaged.training
 
 
+def test_infinite_constants_stay_what_they_are_in_the_average():
+    """As in a causal attention mask: -inf less -inf is no number."""
+    from torch.optim.swa_utils import AveragedModel
+
+    from rsseg_edge.training.loop import _moving_average
+
+    module = torch.nn.Linear(2, 2)
+    mask = torch.full((2, 2), -torch.inf).triu(1)
+    module.register_buffer("mask", mask.clone(), persistent=False)
+    average = AveragedModel(module, avg_fn=_moving_average(0.5), use_buffers=True)
+    for _ in range(3):
+        with torch.no_grad():
+            module.weight.add_(1.0)
+        average.update_parameters(module)
+    assert torch.equal(average.module.mask, mask)
+    assert (average.module.weight < module.weight).all()
+
+
 def test_learning_rate_warms_up_and_decays(small):
     recipe = small.small_recipe(steps=100, warmup=10, lr=1e-3)
     rates = [_learning_rate(recipe, step) for step in range(1, 101)]
