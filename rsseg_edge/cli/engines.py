@@ -11,7 +11,7 @@ def print_engines(cache: EngineCache | None = None) -> None:
     from rich.table import Table
 
     cache = cache or EngineCache()
-    console = Console()
+    console = Console(width=max(200, Console().width))  # a line an engine, for grep too
     records = cache.records()
     if records:
         table = Table("model", "inputs", "built by", "for", "built", "MB", "agreement", "folder", box=None)
