@@ -27,11 +27,12 @@ def export_segearth_ov_tiny(request: Request, say: Say) -> Draft:
         raise UsageError(f"{request.model} needs --checkpoint FILE: the model.safetensors of rsseg-train")
     network, trained = load_network(Path(request.checkpoint), request.upsampler_weights)
     if not isinstance(network.upsampler, SimFeatUp):
-        raise UsageError(
-            f"{request.checkpoint} has no upsampler: give --upsampler-weights FILE, what 'rsseg-train simfeatup --clip "
-            f"{request.checkpoint}' wrote"
+        say(
+            f"{request.checkpoint} has no upsampler: cosines are enlarged bilinearly; --upsampler-weights FILE takes what "
+            f"'rsseg-train simfeatup --clip {request.checkpoint}' wrote"
         )
     config, table = network.config, trained.table
+    upsampler = config.upsampler if isinstance(network.upsampler, SimFeatUp) else "bilinear"
     classes = request.classes or table.names
     encoder = WordEncoder(config.text.name, config.templates)
 
@@ -43,7 +44,7 @@ def export_segearth_ov_tiny(request: Request, say: Say) -> Draft:
     text = bank_text_part(encode, bank_phrases(), words, encoder=config.text.name, templates=config.templates)
     identity = Identity(
         model=request.model,
-        config=config.model_dump(mode="json"),
+        config=config.model_dump(mode="json") | {"upsampler": upsampler},
         long_side=config.long_side,
         classes=tuple(classes),
         colors=dict(zip(table.names, table.colors, strict=True)),
