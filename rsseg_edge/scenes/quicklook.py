@@ -33,7 +33,7 @@ class QuickLook:
     @property
     def valid(self) -> npt.NDArray[np.bool_]:
         """bool [h, w]."""
-        return self.class_map != NO_DATA
+        return np.asarray(self.class_map != NO_DATA, np.bool_)
 
     def overlay(self, overlay: Overlay) -> UInt8Array:
         """The picture with its classes and the legend, uint8 [h, w, 3] RGB."""
