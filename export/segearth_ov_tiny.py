@@ -28,8 +28,8 @@ def export_segearth_ov_tiny(request: Request, say: Say) -> Draft:
     network, trained = load_network(Path(request.checkpoint), request.upsampler_weights)
     if not isinstance(network.upsampler, SimFeatUp):
         say(
-            f"{request.checkpoint} has no upsampler: cosines are enlarged bilinearly; --upsampler-weights FILE takes what "
-            f"'rsseg-train simfeatup --clip {request.checkpoint}' wrote"
+            f"{request.checkpoint} has no upsampler: cosines are enlarged bilinearly; --upsampler-weights FILE takes "
+            f"what 'rsseg-train simfeatup --clip {request.checkpoint}' wrote"
         )
     config, table = network.config, trained.table
     upsampler = config.upsampler if isinstance(network.upsampler, SimFeatUp) else "bilinear"
