@@ -30,7 +30,12 @@ def measure_ranges(model: onnx.ModelProto, samples: Iterable[Inputs]) -> dict[st
     Keys are tensor names; a value that was not finite is infinity.
     """
     inferred = onnx.shape_inference.infer_shapes(model)
-    float_names = [v.name for v in inferred.graph.value_info if v.type.tensor_type.elem_type == onnx.TensorProto.FLOAT]
+    made = {name for node in model.graph.node for name in node.output}  # tidying leaves names of what it dropped
+    float_names = [
+        v.name
+        for v in inferred.graph.value_info
+        if v.type.tensor_type.elem_type == onnx.TensorProto.FLOAT and v.name in made
+    ]
     exposed = onnx.ModelProto()
     exposed.CopyFrom(model)
     known = {o.name for o in exposed.graph.output}
