@@ -63,7 +63,11 @@ def _draft(request: Request, say: Say) -> Draft:
         "--classes": request.classes,
     }
     if request.model in configurations():
-        others = {"--checkpoint": request.checkpoint, "--official": request.official, "--size": request.size}
+        others: dict[str, object] = {
+            "--checkpoint": request.checkpoint,
+            "--official": request.official,
+            "--size": request.size,
+        }
         _refuse(request.model, others)
         from rsseg_edge.export.segearth_ov import export_segearth_ov
 

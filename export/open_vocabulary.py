@@ -85,6 +85,7 @@ class Identity:
         classes: those that a user gets who names none, each a string of comma-separated synonyms.
         colors: of classes by name, RGB; others get distinct ones.
         training: where trained weights come from.
+        video_long_side: the same of video; None takes ``long_side``.
     """
 
     model: str
@@ -93,6 +94,7 @@ class Identity:
     classes: tuple[str, ...]
     colors: Mapping[str, Color]
     training: Training | None = None
+    video_long_side: int | None = None
 
 
 class DeployedWindows(nn.Module):
@@ -182,7 +184,10 @@ def export_open_vocabulary(network: Network, text: TextPart, identity: Identity,
         config=identity.config,
         classes=tuple(ClassSpec(name=n, color=c) for n, c in zip(names, colors, strict=True)),
         input=InputSpec(
-            multiple_of=1, image_long_side=identity.long_side, video_long_side=identity.long_side, border=BORDER
+            multiple_of=1,
+            image_long_side=identity.long_side,
+            video_long_side=identity.video_long_side or identity.long_side,
+            border=BORDER,
         ),
         vocabulary=VocabularySpec(
             dim=network.vit.channels,

@@ -15,6 +15,9 @@ from rsseg_edge.prompts.bank import bank_phrases
 from rsseg_edge.prompts.vocabulary import parse_classes
 from rsseg_edge.training.open_vocabulary.predict import load_network
 
+VIDEO_LONG_SIDE = 640
+"""Six windows a frame, where the images' own scale takes thirty-five."""
+
 
 def export_segearth_ov_tiny(request: Request, say: Say) -> Draft:
     """A bundle of a trained network, its upsampler and its word bank.
@@ -49,5 +52,6 @@ def export_segearth_ov_tiny(request: Request, say: Say) -> Draft:
         classes=tuple(classes),
         colors=dict(zip(table.names, table.colors, strict=True)),
         training=training_of(trained.record),
+        video_long_side=VIDEO_LONG_SIDE,
     )
     return export_open_vocabulary(network, text, identity, request, say)

@@ -157,8 +157,8 @@ class ReferringSegmenter:
         found = np.concatenate(logits)
         if found.ndim != 3 or len(found) != count:
             raise RssegError(f"the network gave {list(found.shape)} for {count} sentences")
-        probability: npt.NDArray[np.float32] = 1 / (1 + np.exp(-found.astype(np.float32)))
-        return probability, question.table
+        probability = 1 / (1 + np.exp(-found))
+        return probability.astype(np.float32), question.table
 
     def finish(self, image: UInt8Array, raw: tuple[npt.NDArray[np.float32], ClassTable]) -> Segmentation:
         """Bring what :meth:`infer` gave to the size of the image; where masks overlap, the likelier one is shown.
