@@ -27,6 +27,6 @@ def _row(record: Record) -> tuple[str, ...]:
     name = record.bundle + ("" if record.file == "model.onnx" else f", {record.file}")
     gpu = f"{identity.gpu} ({identity.capability}, {identity.processors} SMs)"
     built = f"{record.built}, {record.seconds:.0f} s"
-    size = f"{record.size / 1e6:.1f}" if record.plan else "refused"
+    size = "refused" if record.refused else f"{record.size / 1e6:.1f}"
     agreement = f"{100 * record.agreement:.2f} % of {record.frames} frames"
     return name, identity.shapes, identity.runtime, gpu, built, size, agreement, identity.key

@@ -71,6 +71,7 @@ class ReferringSegmenter:
         self.long_side = manifest.referring.size
         name = f"bundle {manifest.name}"
         self._text = _cpu_engine(bundle, threads)
+        say = _once(say) if say is not None else None
         self._vision, self._fusion = (
             open_engine(read_graph(bundle, f"{graph}.onnx"), threads=threads, engine=engine, say=say)
             for graph in ("vision", "fusion")
@@ -200,6 +201,18 @@ class ReferringSegmenter:
         while len(self._features) > _KEPT:
             self._features.popitem(last=False)
         return self._features[sentence]
+
+
+def _once(say: Say) -> Say:
+    """Tells a line once: two graphs mostly get the same engine for the same reason."""
+    told: set[str] = set()
+
+    def tell(line: str) -> None:
+        if line not in told:
+            told.add(line)
+            say(line)
+
+    return tell
 
 
 def _cpu_engine(bundle: Bundle, threads: int | None) -> Engine:

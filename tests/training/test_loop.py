@@ -45,7 +45,7 @@ def test_frozen_parts_stay_frozen(small, tmp_path):
     before = copy.deepcopy(task.state_dict())
     averaged = small.run(tmp_path, task=task, recipe=small.small_recipe(steps=3))
     backbone = [f"network.backbone.net.{part}." for part in ("conv_stem", "bn1", "blocks.0", "blocks.1")]
-    frozen = ("network.text", *backbone)
+    frozen = ("network.text", "network.adjustment", *backbone)
     for name, tensor in task.state_dict().items():
         if name.startswith(frozen) and "running_" not in name and "num_batches" not in name:
             assert torch.equal(tensor, before[name]), name
