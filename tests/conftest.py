@@ -43,7 +43,13 @@ def levels_graph() -> bytes:
 
 
 @pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(levels_bundle: Path) -> Path:
+    """The bundle that is meant where no other is."""
+    return levels_bundle
+
+
+@pytest.fixture(scope="session")
+def levels_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle folder around :func:`levels_graph` with the classes dark, middle and bright."""
     folder = tmp_path_factory.mktemp("bundles") / "levels"
     folder.mkdir()

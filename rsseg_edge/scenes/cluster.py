@@ -88,7 +88,11 @@ class DaskPool:
 
 
 def _work(task: Task, threads: int | None, bands: tuple[int, int]) -> list[BandDone]:
-    return do_unit(task, _model(_Key(task.request), threads), range(*bands))
+    try:
+        return do_unit(task, _model(_Key(task.request), threads), range(*bands))
+    except RssegError as error:
+        failure = type(error)(str(error))
+    raise failure  # anew: what caused the first one may be an exception of GDAL, which does not travel
 
 
 class _Key:

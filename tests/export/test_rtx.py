@@ -23,6 +23,12 @@ from rsseg_edge.export.rtx import add_rtx_engine, parse_capabilities  # noqa: E4
 from rsseg_edge.export.targets import export_rtx  # noqa: E402
 
 
+@pytest.fixture(scope="session")
+def bundle(levels_bundle: Path) -> Path:
+    """Not the trained one of this folder's other tests."""
+    return levels_bundle
+
+
 def fixed(bundle: Path, folder: Path) -> Path:
     """The levels bundle with its sides fixed to 32 x 64."""
     model = fix_shapes((bundle / "model.onnx").read_bytes(), {"image": (1, 32, 64, 3)})

@@ -15,6 +15,12 @@ from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.export.triton_server import write_repository
 
 
+@pytest.fixture(scope="session")
+def bundle(levels_bundle: Path) -> Path:
+    """Not the trained one of this folder's other tests."""
+    return levels_bundle
+
+
 @pytest.fixture(scope="module")
 def schema() -> Any:
     """``model_config.proto`` as tritonclient carries it, without the client around it."""
