@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rsseg_edge.bundle import Bundle
@@ -96,6 +97,9 @@ def _write_model(folder: Path, model: bytes, config: str, labels: Sequence[str])
         fresh.rename(folder / str(version))
     except OSError as error:
         shutil.rmtree(fresh, ignore_errors=True)
+        for name in (CONFIG, LABELS):
+            with suppress(OSError):
+                (folder / f".{name}.partial").unlink()
         raise RssegError(f"cannot write {folder}: {error.strerror}; its earlier versions are kept") from None
     return version
 
