@@ -15,13 +15,13 @@ from rsseg_edge.engines.choose import EngineName, Say, open_engine
 from rsseg_edge.engines.graph_file import read_graph
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.postprocess.enlarge import enlarge
-from rsseg_edge.postprocess.score_grid import ScoreGrid
 from rsseg_edge.preprocess.check import check_image
 from rsseg_edge.preprocess.fit import Fit, to_canvas
 from rsseg_edge.preprocess.windows import windows
 from rsseg_edge.prompts.colors import distinct_colors
 from rsseg_edge.prompts.vocabulary import parse_classes
 from rsseg_edge.prompts.words import WordFeatures
+from rsseg_edge.temporal.score_grid import ScoreGrid
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
 BACKGROUND = "background"
@@ -217,7 +217,7 @@ class OpenVocabularySegmenter:
         return _enlarged(image, *raw)
 
     def infer_scores(self, prepared: Prepared) -> tuple[npt.NDArray[np.float32], Vocabulary, tuple[int, int]]:
-        """See :class:`rsseg_edge.segmenters.temporal.GridSegmenter`.
+        """See :class:`rsseg_edge.temporal.segmenter.GridSegmenter`.
 
         Raises:
             RssegError: the engine failed.
@@ -228,7 +228,7 @@ class OpenVocabularySegmenter:
     def score_grid(
         self, image: UInt8Array, raw: tuple[npt.NDArray[np.float32], Vocabulary, tuple[int, int]]
     ) -> ScoreGrid:
-        """See :class:`rsseg_edge.segmenters.temporal.GridSegmenter`; the scores are the words' cosines, halved."""
+        """See :class:`rsseg_edge.temporal.segmenter.GridSegmenter`; the scores are the words' cosines, halved."""
         import cv2
 
         cosines, vocabulary, (height, width) = raw

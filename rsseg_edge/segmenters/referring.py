@@ -16,12 +16,12 @@ from rsseg_edge.engines.choose import EngineName, Say, open_engine
 from rsseg_edge.engines.graph_file import read_graph
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.errors import RssegError, UsageError
-from rsseg_edge.postprocess.score_grid import ScoreGrid
 from rsseg_edge.preprocess.check import check_image
 from rsseg_edge.preprocess.letterbox import from_letterbox, letterbox
 from rsseg_edge.prompts.colors import distinct_colors
 from rsseg_edge.prompts.sentence import tidy_sentences
 from rsseg_edge.prompts.tokenizer import Tokenizer
+from rsseg_edge.temporal.score_grid import ScoreGrid
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
 BACKGROUND = "background"
@@ -170,7 +170,7 @@ class ReferringSegmenter:
         return self._decide(image, *raw)
 
     def infer_scores(self, prepared: UInt8Array) -> tuple[npt.NDArray[np.float32], ClassTable]:
-        """See :class:`rsseg_edge.segmenters.temporal.GridSegmenter`.
+        """See :class:`rsseg_edge.temporal.segmenter.GridSegmenter`.
 
         Raises:
             RssegError: the engine failed.
@@ -178,7 +178,7 @@ class ReferringSegmenter:
         return self.infer(prepared)
 
     def score_grid(self, image: UInt8Array, raw: tuple[npt.NDArray[np.float32], ClassTable]) -> ScoreGrid:
-        """See :class:`rsseg_edge.segmenters.temporal.GridSegmenter`; the scores are the sentences' probabilities."""
+        """See :class:`rsseg_edge.temporal.segmenter.GridSegmenter`; the scores are the sentences' probabilities."""
         probabilities, table = raw
         cells, (height, width) = probabilities.shape[1], image.shape[:2]
         across, down = cells * width / max(height, width), cells * height / max(height, width)

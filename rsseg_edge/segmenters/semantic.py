@@ -9,9 +9,9 @@ from rsseg_edge.bundle import InputSpec
 from rsseg_edge.engines.base import Engine, Pending
 from rsseg_edge.errors import RssegError
 from rsseg_edge.postprocess.enlarge import enlarge
-from rsseg_edge.postprocess.score_grid import ScoreGrid
 from rsseg_edge.preprocess.check import check_image
 from rsseg_edge.preprocess.fit import Fit, fit_size, to_canvas
+from rsseg_edge.temporal.score_grid import ScoreGrid
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
 
@@ -63,7 +63,7 @@ class SemanticSegmenter:
         return self._enlarged(image, class_map, confidence)
 
     def infer_scores(self, prepared: UInt8Array) -> Pending:
-        """See :class:`rsseg_edge.segmenters.temporal.GridSegmenter`.
+        """See :class:`rsseg_edge.temporal.segmenter.GridSegmenter`.
 
         Raises:
             RssegError: the graph gives no logits.
@@ -72,7 +72,7 @@ class SemanticSegmenter:
         return self._engine.start({"image": prepared}, ("logits",))
 
     def score_grid(self, image: UInt8Array, raw: Pending) -> ScoreGrid:
-        """See :class:`rsseg_edge.segmenters.temporal.GridSegmenter`; the scores are the classes' shares."""
+        """See :class:`rsseg_edge.temporal.segmenter.GridSegmenter`; the scores are the classes' shares."""
         shares = _shares(raw.result()["logits"][0])
         fit = self._fit(image)
         down, across = (fit.content[axis] * shares.shape[1 + axis] / fit.canvas[axis] for axis in (0, 1))

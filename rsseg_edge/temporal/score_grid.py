@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from rsseg_edge.postprocess.motion import Motion, places_in_reference
+from rsseg_edge.temporal.motion import Motion, places_in_reference
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
 Float32Array = npt.NDArray[np.float32]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from rsseg_edge.postprocess.motion import MotionEstimator, places_in_reference, small_grey
-from rsseg_edge.types import ClassTable, UInt8Array
+from rsseg_edge.sinks.base import Sink
+from rsseg_edge.temporal.motion import MotionEstimator, places_in_reference, small_grey
+from rsseg_edge.types import ClassTable, Result, UInt8Array
 
 ALIKE = 0.5  # reliability of the motion from which a pixel counts as the same place
 
@@ -55,8 +56,23 @@ class FlickerMeter:
         return np.asarray(same)
 
 
+class Flicker(Sink):
+    """Measures the frames that pass, and writes nothing.
+
+    Attributes:
+        meter: with what was counted so far.
+    """
+
+    def __init__(self) -> None:
+        self.meter = FlickerMeter()
+
+    def write(self, result: Result) -> None:
+        """Compare with the frame before."""
+        self.meter.add(result.frame.image, result.segmentation.class_map, result.segmentation.table)
+
+
 def _sampled(class_map: UInt8Array, flow: npt.NDArray[np.float32]) -> UInt8Array:
-    """Classes at the full-size places that a flow leads to, uint8 [h, w]: class maps are not scaled, edges stay sharp."""
+    """Classes, uint8 [h, w], at the places of a class map of full size, unscaled, that a flow leads to."""
     size, small = np.array(class_map.shape[::-1]), np.array(flow.shape[1::-1])
     places = np.rint((places_in_reference(flow) + 0.5) * (size / small) - 0.5).astype(np.intp)
     columns, rows = np.moveaxis(places.clip(0, size - 1), -1, 0)

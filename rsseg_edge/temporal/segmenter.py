@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rsseg_edge.errors import RssegError, UsageError
-from rsseg_edge.postprocess.motion import Motion, MotionEstimator, small_grey
-from rsseg_edge.postprocess.score_grid import ScoreGrid, blend, carry
+from rsseg_edge.temporal.motion import Motion, MotionEstimator, small_grey
+from rsseg_edge.temporal.score_grid import ScoreGrid, blend, carry
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
 SEEN = 0.8  # share of a frame, between key frames, that the last one must have shown in the same way
@@ -124,6 +124,11 @@ class TemporalSegmenter:
         return self._segmenter.table
 
     @property
+    def keyframes(self) -> int:
+        """How many frames the network saw so far."""
+        return self._key
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Their names."""
         return self.table.names
@@ -152,7 +157,7 @@ class TemporalSegmenter:
             expected = None if self._flow is None else self._since * self._flow
             motion = self._estimator.estimate(grey, self._reference, expected)
         self._table = table
-        self._flow = None if motion is None else motion.flow / self._since
+        self._flow = None if motion is None else motion.flow / np.float32(self._since)
         return motion
 
     def finish(self, image: UInt8Array, raw: _Step) -> Segmentation:

@@ -84,7 +84,7 @@ class MotionEstimator:
 
         height, width = grey.shape
         if grey.shape != self._shape:  # it crashes with pictures of another size than its first
-            self._dis, self._shape = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST), grey.shape
+            self._dis, self._shape = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST), grey.shape
         flow = self._dis.calc(_padded(grey), _padded(reference), None if start is None else _padded(start))
         return _judged(grey, reference, np.ascontiguousarray(flow[:height, :width], np.float32))
 
