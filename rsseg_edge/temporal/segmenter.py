@@ -139,10 +139,13 @@ class TemporalSegmenter:
 
     def infer(self, prepared: _Prepared) -> _Step:
         """Find the motion, and run the network where the frame becomes a key frame."""
-        motion = self._motion(prepared.grey)
-        if motion is not None and self._since < self._steadiness.keyframes and motion.reliability.mean() >= SEEN:
+        self._since += 1
+        due = self._since >= self._steadiness.keyframes
+        motion = None if due and not self._steadiness.smooth else self._motion(prepared.grey)
+        if motion is not None and not due and motion.reliability.mean() >= SEEN:
             return _Step(self._key, None, motion)
         self._reference = None  # should the network fail, the next frame is not shown by this one
+        self._table = self._segmenter.table
         raw = self._segmenter.infer_scores(prepared.canvas)
         self._reference, self._since = prepared.grey, 0
         self._key += 1
@@ -150,13 +153,11 @@ class TemporalSegmenter:
 
     def _motion(self, grey: UInt8Array) -> Motion | None:
         """Back to the key frame; None where there is none that this frame has anything to do with."""
-        table = self._segmenter.table
-        self._since += 1
-        motion = None
-        if self._reference is not None and table is self._table:
-            expected = None if self._flow is None else self._since * self._flow
-            motion = self._estimator.estimate(grey, self._reference, expected)
-        self._table = table
+        if self._reference is None or self._segmenter.table is not self._table:
+            self._flow = None
+            return None
+        expected = None if self._flow is None else self._since * self._flow
+        motion = self._estimator.estimate(grey, self._reference, expected)
         self._flow = None if motion is None else motion.flow / np.float32(self._since)
         return motion
 
