@@ -34,11 +34,37 @@ from rsseg_edge.job import Job, Request, available_cores
 from rsseg_edge.segmenter import Segmenter
 from rsseg_edge.sources.base import Selection
 from rsseg_edge.temporal.flicker import FlickerMeter
+from rsseg_edge.temporal.score_grid import ScoreGrid
 from rsseg_edge.temporal.segmenter import Steadiness, TemporalSegmenter
 from rsseg_edge.types import UInt8Array
 
 SETTINGS = [Steadiness(*s) for s in ((0, 1), (0.5, 1), (0.6, 1), (0.7, 1), (0, 2), (0, 4), (0, 8), (0.6, 4))]
 LOOKS_ALIKE = 20  # grey levels between a pixel and where the second flow found it
+
+
+class Once:
+    """A segmenter whose network sees each image once, however many settings are tried on it. Images must stay alive."""
+
+    def __init__(self, segmenter: Any) -> None:
+        self.spec, self.long_side, self.table = segmenter.spec, segmenter.long_side, segmenter.table
+        self._segmenter, self._found = segmenter, {}
+
+    def prepare(self, image: UInt8Array) -> UInt8Array:
+        """The image itself."""
+        return image
+
+    def infer_scores(self, image: UInt8Array) -> Any:
+        """See :class:`rsseg_edge.temporal.segmenter.GridSegmenter`."""
+        if id(image) not in self._found:
+            self._found[id(image)] = self._segmenter.infer_scores(self._segmenter.prepare(image))
+        return self._found[id(image)]
+
+    def score_grid(self, image: UInt8Array, raw: Any) -> ScoreGrid:
+        """See :class:`rsseg_edge.temporal.segmenter.GridSegmenter`."""
+        return self._segmenter.score_grid(image, raw)
+
+    def close(self) -> None:
+        """The segmenter stays open."""
 
 
 def name(steadiness: Steadiness) -> str:
@@ -71,16 +97,15 @@ def second_flow(images: Sequence[UInt8Array]) -> Iterator[tuple[Any, npt.NDArray
 def flicker(segmenter: Segmenter, video: Path, most: int | None) -> dict[str, dict[str, float]]:
     """Flicker and agreement of every setting."""
     images = images_of(video, most)
-    plain = [segmenter(image).class_map for image in images]
-    results, maps = {}, {}
+    once, results, maps = Once(segmenter), {}, {}
     for steadiness in SETTINGS:
-        temporal = TemporalSegmenter(segmenter, steadiness)
-        found = [temporal(image) if steadiness.wanted else None for image in images]
-        maps[name(steadiness)] = [p if f is None else f.class_map for p, f in zip(plain, found, strict=True)]
+        temporal = TemporalSegmenter(once, steadiness)
+        maps[name(steadiness)] = [temporal(image).class_map for image in images]
         meter = FlickerMeter()
         for image, class_map in zip(images, maps[name(steadiness)], strict=True):
             meter.add(image, class_map, segmenter.table)
-        results[name(steadiness)] = {"flicker": meter.share or 0.0, "keyframes": temporal.keyframes or len(images)}
+        results[name(steadiness)] = {"flicker": meter.share or 0.0, "keyframes": temporal.keyframes}
+    plain = maps[name(Steadiness())]
     counts = {key: np.zeros(3) for key in maps}  # changed, agreeing, agreeing where steady
     alike_pixels = steady_pixels = 0
     for index, (places, alike) in enumerate(second_flow(images), 1):
@@ -106,14 +131,15 @@ def accuracy(segmenter: Segmenter, speed: int, flights: int, frames: int) -> dic
     seen = dict.fromkeys(matrices, 0)
     for seed in range(flights):
         samples = list(islice(generate_clip(900_001 + seed, frames * speed, 360, 640), 0, None, speed))
+        once = Once(segmenter)
         for steadiness in SETTINGS:
             key = name(steadiness)
-            temporal = TemporalSegmenter(segmenter, steadiness)
+            temporal = TemporalSegmenter(once, steadiness)
             for sample in samples:
-                class_map = (temporal if steadiness.wanted else segmenter)(sample.image).class_map
+                class_map = temporal(sample.image).class_map
                 matrices[key].update(sample.labels, class_map)
                 meters[key].add(sample.image, class_map, segmenter.table)
-            seen[key] += temporal.keyframes or len(samples)
+            seen[key] += temporal.keyframes
     total = flights * frames
     return {
         key: {"miou": matrix.miou, "keyframes": seen[key] / total, "flicker": meters[key].share or 0.0}
@@ -139,15 +165,11 @@ def rates(model: str, video: Path, frames: int, rounds: int) -> dict[str, dict[s
                 runs.finish(image, runs.infer(given))
             alone[name(steadiness)].append(len(images) / (time.perf_counter() - begin))
             with TemporaryDirectory(prefix="rsseg-flicker-") as out:
-                request = Request(
-                    str(video), model, Path(out), Selection(max_frames=frames), steadiness=steadiness
-                )  # fmt: skip
+                request = Request(str(video), model, Path(out), Selection(max_frames=frames), steadiness=steadiness)
                 outcome = Job(request, print, lambda _: None).run()
             whole[name(steadiness)].append(outcome.frames / outcome.seconds)
     segmenter.close()
-    return {
-        key: {"alone": float(np.median(alone[key])), "whole": float(np.median(whole[key]))} for key in alone
-    }  # fmt: skip
+    return {key: {"alone": float(np.median(alone[key])), "whole": float(np.median(whole[key]))} for key in alone}
 
 
 def show(title: str, table: dict[str, dict[str, float]]) -> None:
@@ -175,16 +197,16 @@ def main() -> None:
     if arguments.video is not None:
         title = f"flicker and agreement, {arguments.video.name}"
         tables[title] = flicker(segmenter, arguments.video, arguments.frames)
+        show(title, tables[title])
     for speed in (1, 4) if arguments.flights else ():
         title = f"generated flights, {3 * speed} pixels and {speed / 2:g} degrees a frame"
         tables[title] = accuracy(segmenter, speed, arguments.flights, 60)
+        show(title, tables[title])
     segmenter.close()
     for video in arguments.rate:
-        tables[f"frames a second, {video.name}"] = rates(
-            arguments.model, video, arguments.frames or 310, arguments.rounds
-        )
-    for title, table in tables.items():
-        show(title, table)
+        title = f"frames a second, {video.name}"
+        tables[title] = rates(arguments.model, video, arguments.frames or 310, arguments.rounds)
+        show(title, tables[title])
     if arguments.out is not None:
         arguments.out.write_text(json.dumps(tables, indent=1) + "\n")
 
