@@ -10,7 +10,9 @@ from typing import cast
 
 from rsseg_edge.engines.choose import EngineName, Say
 from rsseg_edge.errors import UsageError
+from rsseg_edge.flow import Flow
 from rsseg_edge.maps import MapRequest, map_sinks, open_locator
+from rsseg_edge.monitor import StreamMonitor
 from rsseg_edge.pipeline import Outcome, Pipeline
 from rsseg_edge.postprocess.drawing import Drawing
 from rsseg_edge.segmenter import Segmenter, load
@@ -87,6 +89,10 @@ class Request:
         engine: what runs the network; see :func:`rsseg_edge.engines.choose.open_engine`.
         steadiness: what earlier frames of a video are for.
         flicker: whether the flicker of what is shown is measured.
+        max_lag: frames of a live stream that are older are not shown, seconds since their arrival; None shows all.
+        transport: of RTSP, "tcp" or "udp".
+        live_page: where the web page of the run is served, ``[HOST:]PORT``; None serves none.
+        token: what a browser has to know to see it; needed where it is served beyond this machine.
     """
 
     where: str
@@ -105,6 +111,10 @@ class Request:
     engine: EngineName = "auto"
     steadiness: Steadiness = field(default_factory=Steadiness)
     flicker: bool = False
+    max_lag: float | None = None
+    transport: str = "tcp"
+    live_page: str | None = None
+    token: str | None = None
 
 
 class Job:
@@ -120,6 +130,7 @@ class Job:
         change: what it took to set the vocabulary; None where none was asked for.
         temporal: what makes a video steady; None where it was not asked for.
         flicker: the sink that measures it; None where it was not asked for.
+        stream: what is known of a live input; None of others.
 
     Raises:
         UsageError: the request cannot be met.
@@ -136,7 +147,12 @@ class Job:
         for name in request.classes_only or ():
             self.segmenter.table.index(name)
         self._only = request.classes_only
-        self.source: Source = open_source(request.where, request.selection, threads=threads.codec, report=report)
+        self.source: Source = open_source(
+            request.where, request.selection, threads=threads.codec, report=report, transport=request.transport
+        )
+        self.stream: StreamMonitor | None = getattr(self.source, "monitor", None)
+        if self.stream is None and request.max_lag is not None:
+            raise UsageError(f"--max-lag is for live streams: of {request.where} every frame is shown")
         if self.source.video is not None and request.long_side is None:
             self.segmenter.long_side = self.segmenter.spec.video_long_side
         self._locator = open_locator(self.source.video, request.maps, report)
@@ -147,7 +163,8 @@ class Job:
         if self.flicker is not None:
             self.sinks.append(self.flicker)
         self.temporal = _temporal(self.segmenter, self.source, request)
-        self._pipeline = Pipeline(self.source.frames(), self.temporal or self.segmenter, self.sinks)
+        flow = Flow((self.stream,), live=True, max_lag=request.max_lag) if self.stream else None
+        self._pipeline = Pipeline(self.source.frames(), self.temporal or self.segmenter, self.sinks, flow)
 
     def run(self, on_result: Callable[[Result], None] | None = None) -> Outcome:
         """See :meth:`rsseg_edge.pipeline.Pipeline.run`."""
@@ -168,6 +185,8 @@ class Job:
     def stop(self) -> None:
         """See :meth:`rsseg_edge.pipeline.Pipeline.stop`."""
         self._pipeline.stop()
+        if self.stream is not None:
+            self.source.close()  # it may be waiting for a frame that never comes
 
 
 def available_cores() -> int:
@@ -222,9 +241,11 @@ def _sinks(source: Source, request: Request, threads: int, report: Report) -> li
     sinks: list[Sink]
     if source.video is not None:
         target = out / "overlay.mp4"
-        if target.exists() and target.samefile(where):
+        if target.exists() and where.exists() and target.samefile(where):
             raise UsageError(f"{target} is the input itself; give another folder with -o")
-        sinks = [OverlayVideo(target, source.video, drawing.on_video(source.video), threads=threads, report=report)]
+        draw = drawing.on_video(source.video)
+        live = source.video.path is None
+        sinks = [OverlayVideo(target, source.video, draw, threads=threads, report=report, fragmented=live)]
         if may_carry_klv(where):
             sinks.append(KlvTransport(out / "overlay.ts", target, where))
         if request.class_maps:

@@ -7,17 +7,20 @@ raised in the end. Nothing waits for ever, and what was finished is published.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rsseg_edge.flow import Flow
 from rsseg_edge.segmenter import Segmenter
 from rsseg_edge.sinks.base import Sink
 from rsseg_edge.stages import ClosedError, Link, Moment, StageTimes
 from rsseg_edge.types import Frame, Result
 
+LOG = logging.getLogger("rsseg_edge.pipeline")
 QUEUE = 3  # frames that wait between two stages: enough to even out a slow frame, few enough to stay in the cache
 
 
@@ -59,6 +62,7 @@ class Pipeline:
         frames: of a source.
         segmenter: the network.
         sinks: opened, written and closed by the pipeline, in this order.
+        flow: which frames go through; None takes all.
 
     Example:
         >>> outcome = Pipeline(source.frames(), segmenter, [FrameLog(path, counted)]).run()
@@ -69,11 +73,13 @@ class Pipeline:
         frames: Iterable[Frame],
         segmenter: Segmenter,
         sinks: Sequence[Sink],
+        flow: Flow | None = None,
     ) -> None:
         self._frames, self._segmenter, self._sinks = frames, segmenter, tuple(sinks)
+        self._flow = flow or Flow()
         self._on_result: Callable[[Result], None] | None = None
         self._errors: list[Exception] = []
-        self._failed_sink: Sink | None = None
+        self._failed_sinks: list[Sink] = []
         self._stop = threading.Event()
         self._links = [Link[Any](QUEUE) for _ in range(4)]
         self._done = 0
@@ -138,9 +144,11 @@ class Pipeline:
         ends = [
             lambda: self._decode(links[0]),
             lambda: self._stage("prepare", links[0], links[1], lambda frame: (frame, prepare(frame.image))),
-            lambda: self._stage("infer", links[1], links[2], lambda item: (item[0], infer(item[1]))),
-            lambda: self._stage("finish", links[2], links[3], finished),
-            lambda: self._stage("write", links[3], None, self._write),
+            lambda: self._stage(
+                "infer", links[1], links[2], lambda item: (item[0], infer(item[1])), lambda item: item[0]
+            ),
+            lambda: self._stage("finish", links[2], links[3], finished, lambda item: item[0]),
+            lambda: self._write_all(links[3]),
         ]
         threads = [
             threading.Thread(target=run, name=f"rsseg-{name}", daemon=True)
@@ -158,7 +166,7 @@ class Pipeline:
     def _close(self) -> None:
         """Publish every sink but one that failed."""
         for sink in self._sinks:
-            if sink is self._failed_sink:
+            if sink in self._failed_sinks:
                 sink.discard()
                 continue
             try:
@@ -171,6 +179,7 @@ class Pipeline:
         times, source = self.stages["decode"], iter(self._frames)
         try:
             while not self._stop.is_set():
+                self._flow.admit(self._stop)
                 begin = Moment()
                 frame = next(source, None)
                 if frame is None:
@@ -184,31 +193,65 @@ class Pipeline:
         finally:
             out.end()
 
-    def _stage(self, name: str, given: Link[Any], out: Link[Any] | None, work: Callable[[Any], Any]) -> None:
-        times = self.stages[name]
+    def _stage(
+        self,
+        name: str,
+        given: Link[Any],
+        out: Link[Any],
+        work: Callable[[Any], Any],
+        frame_of: Callable[[Any], Frame] = lambda item: item,
+    ) -> None:
+        times, flow = self.stages[name], self._flow
         try:
             for item in given:
+                if name == "infer" and flow.drops(frame_of(item)):
+                    flow.leave()
+                    continue
                 begin = Moment()
-                result = work(item)
+                try:
+                    result = work(item)
+                except Exception as error:
+                    if not flow.survives(frame_of(item)):
+                        raise
+                    LOG.error("frame failed", extra={"fields": {"stage": name, "error": str(error)}})
+                    flow.leave()
+                    continue
                 times.add(begin)
-                if out is not None:
-                    out.put(result)
+                out.put(result)
         except ClosedError:
             pass
         except Exception as error:
             self._errors.append(error)
         finally:
             given.refuse()
-            if out is not None:
-                out.end()
+            out.end()
+
+    def _write_all(self, given: Link[Result]) -> None:
+        times = self.stages["write"]
+        try:
+            for result in given:
+                if self._flow.shows(result.frame):
+                    begin = Moment()
+                    self._write(result)
+                    times.add(begin)
+                self._flow.leave()
+        except Exception as error:
+            self._errors.append(error)
+        finally:
+            given.refuse()
 
     def _write(self, result: Result) -> None:
         for sink in self._sinks:
+            if sink in self._failed_sinks:
+                continue
             try:
                 sink.write(result)
-            except Exception:
-                self._failed_sink = sink
-                raise
+            except Exception as error:
+                self._failed_sinks.append(sink)
+                if not self._flow.live or len(self._failed_sinks) == len(self._sinks):
+                    raise
+                self._errors.append(error)  # the others of a live run go on
+                LOG.error("sink failed", extra={"fields": {"sink": type(sink).__name__, "error": str(error)}})
         self._done += 1
         table = result.segmentation.table
         for name, color, pixels in zip(table.names, table.colors, result.pixels.tolist(), strict=True):

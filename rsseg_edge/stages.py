@@ -4,15 +4,57 @@ from __future__ import annotations
 
 import threading
 import time
-from array import array
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 T = TypeVar("T")
+
+
+RECENT = 1 << 14
+"""Values that are kept for quantiles: of a run that never ends, the last ten minutes."""
+
+
+class Recent:
+    """The last values of a series, in constant memory; one thread adds, any may read.
+
+    Attributes:
+        count: of all values, those included that are not kept any more.
+        total: their sum.
+        largest: of them; 0 without any.
+    """
+
+    def __init__(self) -> None:
+        self._ring = np.zeros(RECENT)
+        self.count = 0
+        self.total = self.largest = 0.0
+
+    def append(self, value: float) -> None:
+        """Add a value."""
+        self._ring[self.count % RECENT] = value
+        self.total += value
+        self.largest = max(self.largest, value)
+        self.count += 1
+
+    def values(self) -> npt.NDArray[np.float64]:
+        """Those that are kept, in their order."""
+        if self.count <= RECENT:
+            return self._ring[: self.count].copy()
+        return np.roll(self._ring, -(self.count % RECENT))
+
+    def quantile(self, q: float) -> float:
+        """What a share ``q`` of the values that are kept stays below; 0 where there are none."""
+        kept = min(self.count, RECENT)
+        return float(np.quantile(self._ring[:kept], q)) if kept else 0.0
+
+    @property
+    def mean(self) -> float:
+        """Of all values; 0 without any."""
+        return self.total / self.count if self.count else 0.0
 
 
 @dataclass(frozen=True)
@@ -25,9 +67,9 @@ class StageTimes:
         cpu: seconds a frame of its own thread's processor time; threads of a codec or of the runtime are not in it.
     """
 
-    begin: array[float] = field(default_factory=lambda: array("d"))
-    wall: array[float] = field(default_factory=lambda: array("d"))
-    cpu: array[float] = field(default_factory=lambda: array("d"))
+    begin: Recent = field(default_factory=Recent)
+    wall: Recent = field(default_factory=Recent)
+    cpu: Recent = field(default_factory=Recent)
 
     def add(self, since: Moment) -> None:
         """Count a frame whose work began at a moment, on this thread."""
@@ -36,8 +78,8 @@ class StageTimes:
         self.cpu.append(time.thread_time() - since.cpu)
 
     def quantile(self, q: float) -> float:
-        """Seconds that a share ``q`` of the frames stayed below; 0 where there were none."""
-        return float(np.quantile(self.wall, q)) if self.wall else 0.0
+        """Seconds that a share ``q`` of the last frames stayed below; 0 where there were none."""
+        return self.wall.quantile(q)
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,8 @@ class Frame:
         duration: how long the frame is shown, in units of ``time_base``; None where the source does not say.
         planes: the same picture as the decoder gave it, for a sink that encodes it again without a detour through
             RGB: Y uint8 [H, W], then Cb and Cr uint8 [ceil(H/2), ceil(W/2)]. Read-only; None for still images.
+        arrived: when its last packet came, by ``time.monotonic``; None for what lies in a file.
+        stream: which of several inputs it is of, from 0.
     """
 
     image: UInt8Array
@@ -87,6 +89,8 @@ class Frame:
     time_base: Fraction | None = None
     duration: int | None = None
     planes: Planes | None = None
+    arrived: float | None = None
+    stream: int = 0
 
     @property
     def time(self) -> float | None:
@@ -118,7 +122,7 @@ class VideoFormat:
     """What a video is like, for a sink that writes one of the same kind.
 
     Attributes:
-        path: the file; its audio is copied from there.
+        path: the file; its audio is copied from there. None for a live stream.
         width: of a frame as it is shown (rotation applied), in pixels.
         height: of a frame as it is shown, in pixels.
         rate: frames a second, on average.
@@ -127,7 +131,7 @@ class VideoFormat:
         color: meaning of the planes.
     """
 
-    path: Path
+    path: Path | None
     width: int
     height: int
     rate: Fraction

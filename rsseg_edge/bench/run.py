@@ -165,13 +165,13 @@ def measure(
         cpu = time.process_time() - cpu
     if outcome.error is not None:
         raise outcome.error
-    start = min(times.begin[0] for times in outcome.stages.values())
+    start = min(times.begin.values()[0] for times in outcome.stages.values())
     return Measured(
         about,
         alone,
         outcome.frames / outcome.seconds,
         cpu / outcome.frames,
-        {name: np.column_stack((np.asarray(t.begin) - start, t.wall)) for name, t in outcome.stages.items()},
+        {name: np.column_stack((t.begin.values() - start, t.wall.values())) for name, t in outcome.stages.items()},
         load,
         first,
         _peak_memory(),

@@ -5,12 +5,21 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rsseg_edge.cli import INTERRUPTED, EngineChoice, run_app, say
+
+
+class RtspTransport(str, Enum):
+    """How packets of an RTSP stream travel."""
+
+    tcp = "tcp"
+    udp = "udp"
+
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -20,7 +29,8 @@ def run(
     where: Annotated[
         str,
         typer.Argument(
-            metavar="INPUT", help="Video, image, folder of images, scene, URL, list of scenes, or a quoted glob."
+            metavar="INPUT",
+            help="Video, image, folder of images, scene, list of scenes, quoted glob; rtsp://, udp://, /dev/video0, -.",
         ),
     ],
     model: Annotated[str, typer.Option(help="Shipped bundle by name, or any bundle's folder.")] = "segclip-tiny",
@@ -79,6 +89,10 @@ def run(
         int, typer.Option(metavar="K", min=1, help="Video: the network sees one frame of K, more where much moves.")
     ] = 1,
     flicker: Annotated[bool, typer.Option("--flicker", help="Video: measure how much the classes flicker.")] = False,
+    max_lag: Annotated[
+        float | None, typer.Option(metavar="S", min=0.01, help="Live: frames older than this are not shown.")
+    ] = None,
+    rtsp_transport: Annotated[RtspTransport, typer.Option(help="Live: of RTSP.")] = RtspTransport.tcp,
     as_json: Annotated[bool, typer.Option("--json", help="Print the closing table as JSON on stdout.")] = False,
     bands: Annotated[
         str | None, typer.Option(metavar="R,G,B", help="Scene: bands of red, green, blue, from 1.")
@@ -111,6 +125,9 @@ def run(
     (classes as a COG), .gpkg (polygons), .csv and .json (areas), .png (quick-look), .html (map) and .stac.json. Memory
     does not grow with its area. A run that was stopped in any way goes on when the same command is given again.
 
+    A live stream (rtsp://, rtsps://, udp://, srt://, a camera, - for standard input) is shown at its newest frame; it
+    is opened again when it is lost, until Ctrl-C. Its OUT/overlay.mp4 is written in fragments.
+
     The KLV of a transport stream goes into OUT/overlay.ts, beside the same overlay. With telemetry (KLV, a DJI .SRT, a
     log of an autopilot), --geo writes polygons in WGS 84, --mosaic a GeoTIFF.
 
@@ -119,7 +136,14 @@ def run(
     3 parts of a scene could not be read and have no data now, 130 interrupted.
     """
     from rsseg_edge.cli.progress import FrameProgress
-    from rsseg_edge.cli.summary import print_steadiness, print_table, steadiness_json, summary_json
+    from rsseg_edge.cli.summary import (
+        print_steadiness,
+        print_stream,
+        print_table,
+        steadiness_json,
+        stream_json,
+        summary_json,
+    )
     from rsseg_edge.errors import UsageError
     from rsseg_edge.job import Job, Request, Vocabulary
     from rsseg_edge.maps import MapRequest
@@ -168,7 +192,7 @@ def run(
     request = Request(
         where, model, out, selection, names, alpha, class_maps, long_side, threads,
         vocabulary=vocabulary, fast=fast, sentences=refer or (), maps=maps, engine=engine.value,
-        steadiness=Steadiness(smooth, keyframes), flicker=flicker,
+        steadiness=Steadiness(smooth, keyframes), flicker=flicker, max_lag=max_lag, transport=rtsp_transport.value,
     )  # fmt: skip
     job = Job(request, report, say)
     for note in job.notes:
@@ -185,10 +209,11 @@ def run(
     with FrameProgress(job.source.expected) as progress:
         outcome = job.run(on_result=progress.advance)
     if as_json:
-        print(summary_json(outcome, job.counted(outcome), problems, steadiness_json(job)))
+        print(summary_json(outcome, job.counted(outcome), problems, steadiness_json(job) | stream_json(job)))
     else:
         print_table(outcome, job.counted(outcome), out)
         print_steadiness(job, outcome)
+        print_stream(job)
     if outcome.error is not None:
         raise outcome.error
     if outcome.stopped:

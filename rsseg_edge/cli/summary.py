@@ -47,6 +47,35 @@ def print_steadiness(job: Job, outcome: Outcome) -> None:
         print(f"flicker: {share:.2f} % of the pixels that look the same, motion taken into account, change class")
 
 
+def print_stream(job: Job) -> None:
+    """How old what was shown was, what was dropped and why, how often the stream was lost: a line for a live input."""
+    if job.stream is None:
+        return
+    status, ages = job.stream.status(), job.stream.ages
+    dropped = ", ".join(f"{count} {reason}" for reason, count in status.dropped.items()) or "none"
+    print(
+        f"{status.name}: {status.received} frames came, {status.shown} were shown; age {ages.quantile(0.5):.2f} s "
+        f"(median), {ages.largest:.2f} s (largest); dropped: {dropped}; connections: {status.connections}"
+    )
+
+
+def stream_json(job: Job) -> dict[str, object]:
+    """The same for :func:`summary_json`."""
+    if job.stream is None:
+        return {}
+    status, ages = job.stream.status(), job.stream.ages
+    return {
+        "stream": {
+            "name": status.name,
+            "received": status.received,
+            "shown": status.shown,
+            "dropped": dict(status.dropped),
+            "connections": status.connections,
+            "age_s": {"median": round(ages.quantile(0.5), 3), "largest": round(ages.largest, 3)},
+        }
+    }
+
+
 def steadiness_json(job: Job) -> dict[str, object]:
     """The same for :func:`summary_json`."""
     result: dict[str, object] = {}
@@ -72,7 +101,7 @@ def summary_json(outcome: Outcome, counted: Sequence[str], problems: Sequence[st
                 name: {
                     "median_ms": round(1e3 * times.quantile(0.5), 3),
                     "p99_ms": round(1e3 * times.quantile(0.99), 3),
-                    "cpu_ms": round(1e3 * sum(times.cpu) / max(1, len(times.cpu)), 3),
+                    "cpu_ms": round(1e3 * times.cpu.mean, 3),
                 }
                 for name, times in outcome.stages.items()
             },

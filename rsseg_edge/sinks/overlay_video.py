@@ -19,6 +19,9 @@ from rsseg_edge.types import Planes, Report, Result, Segmentation, VideoFormat
 X264 = {"preset": "ultrafast", "x264-params": "subme=1:aq-mode=1:deblock=0,0"}
 
 
+GROUP = 50  # frames from one key frame to the next of a fragmented file: what a kill may lose
+
+
 class OverlayVideo(Sink):
     """An MP4 file. Frames with an odd side get one more row or column, a copy of the last: 4:2:0 needs even sides.
 
@@ -28,6 +31,8 @@ class OverlayVideo(Sink):
         draw: draws a segmentation over the planes given first into those given last.
         threads: cores that the encoder may use.
         report: told about audio that an MP4 cannot hold.
+        fragmented: what was written until then can be played when the process is killed, from the part file; for live
+            streams, which nobody waits for the end of.
         crf: constant rate factor of x264: 18 is nearly lossless to the eye, 23 its default, 28 small.
     """
 
@@ -39,9 +44,11 @@ class OverlayVideo(Sink):
         *,
         threads: int,
         report: Report,
+        fragmented: bool = False,
         crf: int = 23,
     ) -> None:
         self.path = path
+        self._fragmented = fragmented
         self._video, self._draw, self._threads, self._crf, self._report = video, draw, threads, crf, report
         self._part: PartFile | None = None
 
@@ -56,6 +63,8 @@ class OverlayVideo(Sink):
             ticks = str(video.time_base.denominator)
             # The file is Python's: FFmpeg itself does not report what its last flush could not write.
             options = {"video_track_timescale": ticks, "movie_timescale": ticks}
+            if self._fragmented:
+                options |= {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
             self._output: Any = av.open(self._part.file, "w", format="mp4", options=options)
             self._stream = self._output.add_stream("libx264", rate=video.rate)
             codec = self._stream.codec_context
@@ -68,9 +77,11 @@ class OverlayVideo(Sink):
             codec.color_primaries = video.color.primaries
             codec.color_trc = video.color.transfer
             codec.options = {**X264, "crf": str(self._crf), "threads": str(self._threads)}
-            self._audio = AudioCopy(video.path, self._output)
+            if self._fragmented:
+                codec.options |= {"g": str(GROUP)}
+            self._audio = AudioCopy(video.path, self._output) if video.path else None
             self._output.start_encoding()
-        for name in self._audio.left_out:
+        for name in self._audio.left_out if self._audio else ():
             self._report(f"{self.path}: audio of kind {name} does not fit into an MP4; it is left out")
         # One picture for all frames: x264 copies its input before encode() returns.
         self._picture = av.VideoFrame(codec.width, codec.height, "yuv420p")
@@ -100,10 +111,13 @@ class OverlayVideo(Sink):
         self._picture.pict_type = 0  # the encoder chooses
         step = frame.duration * self._video.time_base if frame.duration else 1 / self._video.rate
         with named_errors(self.path):
-            if self._end is None and frame.index > 0:
+            if self._audio and self._end is None and frame.index > 0:
                 self._audio.skip_until(frame.time)
             self._output.mux(self._stream.encode(self._picture))
-            self._audio.copy_until(frame.time)
+            if self._audio:
+                self._audio.copy_until(frame.time)
+            if self._fragmented and self._part is not None:
+                self._part.file.flush()
         self._end = frame.time + float(step)
 
     def close(self) -> None:
@@ -114,12 +128,14 @@ class OverlayVideo(Sink):
         try:
             with named_errors(self.path):
                 self._output.mux(self._stream.encode(None))
-                self._audio.finish(self._end)
+                if self._audio:
+                    self._audio.finish(self._end)
                 self._output.close()
         except BaseException:
             self.discard()
             raise
-        self._audio.close()
+        if self._audio:
+            self._audio.close()
         self._part.publish()
 
     def discard(self) -> None:

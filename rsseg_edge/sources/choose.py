@@ -8,22 +8,27 @@ from pathlib import Path
 from rsseg_edge.errors import UsageError
 from rsseg_edge.sources.base import Selection, Source
 from rsseg_edge.sources.images import SUFFIXES, ImageFiles
+from rsseg_edge.sources.stream import LiveStream, is_stream
 from rsseg_edge.types import Report
 
 
-def open_source(where: str, selection: Selection, *, threads: int, report: Report) -> Source:
-    """Open a video file, an image, a folder of images, or a glob of images.
+def open_source(where: str, selection: Selection, *, threads: int, report: Report, transport: str = "tcp") -> Source:
+    """Open a video file, an image, a folder of images, a glob of images, or a live stream.
 
     Args:
-        where: a path, or a pattern with ``*``, ``?``, ``[]``, or ``**`` for any depth.
+        where: a path, a pattern with ``*``, ``?``, ``[]``, or ``**`` for any depth, or what
+            :func:`rsseg_edge.sources.stream.is_stream` takes.
         selection: which frames are wanted.
         threads: cores that a video decoder may use.
         report: told about what is left out because it cannot be read.
+        transport: of RTSP, "tcp" or "udp".
 
     Raises:
         UsageError: nothing is there, or a folder or glob holds no images.
         RssegError: a file that is there cannot be opened.
     """
+    if is_stream(where):
+        return LiveStream(where, selection, threads=threads, report=report, transport=transport)
     path = Path(where)
     if path.is_dir():
         return _images(sorted(path.iterdir()), f"folder {where}", selection, report)

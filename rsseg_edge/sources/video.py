@@ -9,15 +9,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.sources.base import Selection
-from rsseg_edge.types import ColorTags, Frame, Planes, Report, UInt8Array, VideoFormat
-
-RGB_MATRIX = 6  # BT.601: what swscale writes when a frame that has no matrix (RGB inside H.265, say) becomes YCbCr
-PLANAR = ("yuv420p", "yuvj420p")
-FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+from rsseg_edge.sources.pictures import Pictures
+from rsseg_edge.types import Frame, Report
 
 
 class VideoFile:
@@ -42,7 +37,6 @@ class VideoFile:
 
         self._path, self._selection, self._report = path, selection, report
         self._errors: Any = av.error.FFmpegError
-        self._reformatter = av.video.reformatter.VideoReformatter()
         self._damaged = 0
         self._threads = threads
         self._open()
@@ -60,7 +54,10 @@ class VideoFile:
                 raise UsageError(f"{path}: no frame after --start {selection.start:g} s")
             raise RssegError(f"{path}: no frame of its video can be decoded")
         self._picked = chain([first], self._picked)
-        self.video = self._describe(first[1])
+        self._pictures = Pictures(
+            str(path), path.stem, path, self._stream, first[1], self._rate / selection.stride, self._time_base, report
+        )
+        self.video = self._pictures.video
 
     @property
     def expected(self) -> int | None:
@@ -79,7 +76,8 @@ class VideoFile:
         """See :class:`rsseg_edge.sources.base.Source`."""
         try:
             for index, picture, pts in self._picked:
-                yield self._frame(index, picture, pts)
+                duration = (picture.duration or 0) * self._selection.stride or None
+                yield self._pictures.frame(index, picture, pts, duration)
         except self._errors as error:
             raise RssegError(f"{self._path}: reading stopped after {self._seen} frames ({error.strerror})") from None
         if self._damaged:
@@ -169,57 +167,6 @@ class VideoFile:
         self._last_pts = int(pts)
         return self._last_pts
 
-    def _describe(self, picture: Any) -> VideoFormat:
-        turned = picture.rotation % 180 == 90
-        width, height = (picture.height, picture.width) if turned else (picture.width, picture.height)
-        self._size, self._size_changed = (picture.width, picture.height), False
-        context = self._stream.codec_context
-        planar = picture.format.name in PLANAR
-        color = ColorTags(
-            matrix=int(picture.colorspace) or RGB_MATRIX,
-            full_range=planar and (picture.format.name == "yuvj420p" or picture.color_range == FULL_RANGE),
-            primaries=int(context.color_primaries),
-            transfer=int(context.color_trc),
-        )
-        aspect = Fraction(self._stream.sample_aspect_ratio or 1) or Fraction(1)
-        rate = self._rate / self._selection.stride
-        return VideoFormat(
-            self._path, width, height, rate, self._time_base, 1 / aspect if turned else aspect, color=color
-        )
-
-    def _frame(self, index: int, picture: Any, pts: int) -> Frame:
-        duration = (picture.duration or 0) * self._selection.stride or None
-        turns = round(picture.rotation / 90) % 4  # counter-clockwise, as FFmpeg's display matrix counts
-        picture = self._uniform(picture)
-        image: UInt8Array = picture.to_ndarray(format="rgb24")
-        planes = _planes(picture)
-        if turns:
-            image = np.ascontiguousarray(np.rot90(image, turns))
-            y, cb, cr = (np.ascontiguousarray(np.rot90(plane, turns)) for plane in planes)
-            planes = (y, cb, cr)
-        return Frame(image, index, self._path.stem, pts, self._time_base, duration, planes)
-
-    def _uniform(self, picture: Any) -> Any:
-        """The picture as 8-bit 4:2:0 at the size and range of the first one."""
-        width, height = self._size
-        if (picture.width, picture.height) != self._size and not self._size_changed:
-            self._size_changed = True
-            self._report(
-                f"{self._path}: the frame size changes to {picture.width}x{picture.height} at frame "
-                f"{self._seen - 1}; frames are scaled to {width}x{height} from there"
-            )
-        elif (picture.width, picture.height) == self._size and picture.format.name in PLANAR:
-            return picture
-        full = self.video.color.full_range
-        return self._reformatter.reformat(
-            picture,
-            width,
-            height,
-            format="yuvj420p" if full else "yuv420p",
-            dst_colorspace=None if picture.colorspace else "ITU601",
-            dst_color_range="JPEG" if full else "MPEG",
-        )
-
     def _check_end(self) -> None:
         """Say so where the file ends before its header says, or in the middle of a packet."""
         stream = self._stream
@@ -242,12 +189,3 @@ def _ends_inside_packet(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(189)
     return len(head) == 189 and head[0] == head[188] == 0x47 and size % 188 != 0
-
-
-def _planes(picture: Any) -> Planes:
-    """Y, Cb and Cr of a yuv420p picture: views of the decoder's memory, which they keep alive."""
-    y, cb, cr = (
-        np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
-        for plane in picture.planes
-    )
-    return y, cb, cr

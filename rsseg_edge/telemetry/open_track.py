@@ -29,6 +29,8 @@ def open_track(video: VideoFormat, sidecar: Path | None, offset: float, report: 
         RssegError: it cannot be read.
     """
     path = video.path
+    if path is None:
+        raise UsageError("--geo and --mosaic take the telemetry of a file; record the live stream, then map it")
     if sidecar is not None and not sidecar.is_file():
         raise UsageError(f"--telemetry {sidecar}: no such file")
     if sidecar is None:

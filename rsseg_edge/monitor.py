@@ -1,0 +1,127 @@
+"""What is known of a stream while it runs: state, frames, what was dropped and why, the age of what is shown."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from rsseg_edge.stages import Recent
+
+LOG = logging.getLogger("rsseg_edge.stream")
+
+
+class State(str, Enum):
+    """Of a stream. A file is streaming until it has ended."""
+
+    connecting = "connecting"
+    streaming = "streaming"
+    lost = "lost"
+    ended = "ended"
+
+
+class Dropped(str, Enum):
+    """Why a frame was not shown."""
+
+    newer = "newer"  # a newer one came before the network was free
+    undecoded = "undecoded"  # the decoder fell behind and went on at the next key frame
+    old = "old"  # older than the greatest lag before the network saw it
+    late = "late"  # older than the greatest lag when it was finished
+    failed = "failed"  # a stage raised an error
+
+
+@dataclass(frozen=True)
+class StreamStatus:
+    """A stream at one moment.
+
+    Attributes:
+        name: of the stream, without credentials.
+        state: where it stands.
+        since: seconds in that state.
+        why: what went wrong last; empty where nothing did.
+        connections: how often it was opened.
+        received: frames that were decoded.
+        shown: frames that went into the sinks.
+        dropped: frames by reason.
+        age: seconds since the arrival of the last frame that was shown; None where there was none, or of a file.
+    """
+
+    name: str
+    state: State
+    since: float
+    why: str
+    connections: int
+    received: int
+    shown: int
+    dropped: Mapping[str, int]
+    age: float | None
+
+
+class StreamMonitor:
+    """Counts of one stream; any thread may write and read.
+
+    Args:
+        name: of the stream, without credentials.
+
+    Attributes:
+        ages: seconds from the arrival of a frame's packet to the moment at which it was given to the sinks, of every
+            frame that was shown.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.ages = Recent()
+        self._lock = threading.Lock()
+        self._state, self._since, self._why = State.connecting, time.monotonic(), ""
+        self._connections = self._received = self._shown = 0
+        self._dropped: Counter[str] = Counter()
+        self._last_arrival: float | None = None
+
+    def enter(self, state: State, why: str = "") -> None:
+        """Change the state; tells the log ``rsseg_edge.stream``."""
+        with self._lock:
+            before, self._state, self._since = self._state, state, time.monotonic()
+            self._why = why or self._why
+            self._connections += state is State.streaming and before is not State.streaming
+            count = self._connections
+        if state is not before:
+            level = logging.WARNING if state is State.lost else logging.INFO
+            fields = {"stream": self.name, "state": state.value, "why": why, "connections": count}
+            LOG.log(level, "stream", extra={"fields": fields})
+
+    def receive(self) -> None:
+        """Count a decoded frame."""
+        with self._lock:
+            self._received += 1
+
+    def drop(self, reason: Dropped, count: int = 1) -> None:
+        """Count frames that are not shown."""
+        with self._lock:
+            self._dropped[reason.value] += count
+
+    def show(self, arrived: float | None, now: float) -> None:
+        """Count a frame that arrived at a time and goes into the sinks now, both by ``time.monotonic``."""
+        with self._lock:
+            self._shown += 1
+            if arrived is not None:
+                self._last_arrival = arrived
+                self.ages.append(now - arrived)
+
+    @property
+    def state(self) -> State:
+        """Where the stream stands."""
+        return self._state
+
+    def status(self) -> StreamStatus:
+        """Everything at this moment."""
+        with self._lock:
+            now = time.monotonic()
+            age = None if self._last_arrival is None else now - self._last_arrival
+            return StreamStatus(
+                self.name, self._state, now - self._since, self._why, self._connections, self._received, self._shown,
+                dict(self._dropped), age,
+            )  # fmt: skip

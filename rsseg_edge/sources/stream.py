@@ -1,0 +1,216 @@
+"""A live stream: RTSP, UDP, a camera, or a pipe. Its newest frame, for as long as it lasts or comes back."""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+from rsseg_edge.errors import RssegError, UsageError
+from rsseg_edge.monitor import Dropped, State, StreamMonitor
+from rsseg_edge.sources.base import Selection
+from rsseg_edge.sources.pictures import Pictures
+from rsseg_edge.types import Frame, Report, VideoFormat
+
+TICK = Fraction(1, 90_000)  # of time stamps, seconds: MPEG's clock
+OPEN, READ = 5.0, 5.0  # seconds after which a connection, or a packet, is given up
+FIRST = 15.0  # seconds in which the first frame must come
+BACK_OFF = (0.1, 0.25, 0.5, 1.0, 2.0)  # seconds before the next connection, the last one for ever
+HUNG = 12.0  # seconds without a frame after which the thread that reads is left to itself and another one begins
+RATE = Fraction(25)  # where the stream does not tell its own
+
+_SCHEMES = ("rtsp://", "rtsps://", "udp://", "rtp://", "tcp://", "srt://", "v4l2://")
+
+
+def is_stream(where: str) -> bool:
+    """Whether an INPUT is live: a URL of a stream, a camera, or ``-`` for standard input."""
+    return where == "-" or where.lower().startswith(_SCHEMES) or bool(re.fullmatch(r"/dev/video\d+", where))
+
+
+def shown_name(where: str) -> str:
+    """What messages call a stream: without user and password."""
+    return re.sub(r"//[^/@]*@", "//", where)
+
+
+class LiveStream:
+    """The newest frame of a stream, one after the other.
+
+    A thread of its own connects, reads and decodes; a frame that nobody took before the next one came is dropped. A
+    stream that is lost is opened again after a pause that grows to two seconds, until :meth:`close`. Time stamps count
+    from the first frame and go on over such a gap. Standard input ends when it ends.
+
+    Args:
+        where: see :func:`is_stream`.
+        selection: which frames are wanted; ``start`` is not for streams.
+        threads: cores that the decoder may use.
+        report: told where the frame size changes.
+        transport: "tcp" or "udp", of RTSP.
+
+    Raises:
+        UsageError: ``selection`` begins later than at the first frame.
+        RssegError: no frame came within 15 s.
+
+    Attributes:
+        monitor: what is known of the stream at any moment.
+        video: what its frames are like.
+    """
+
+    def __init__(
+        self, where: str, selection: Selection, *, threads: int, report: Report, transport: str = "tcp"
+    ) -> None:
+        if selection.start:
+            raise UsageError("--start is for files: a live stream begins now")
+        self._where, self._selection, self._threads, self._report = where, selection, threads, report
+        self._transport = transport
+        self.monitor = StreamMonitor(shown_name(where))
+        self._changed = threading.Condition()
+        self._newest: tuple[Any, float] | None = None
+        self._stream: Any = None
+        self._generation = 0
+        self._last = time.monotonic()
+        self._ended = self._closed = False
+        self._why = ""
+        self._read_on()
+        first = self._take(FIRST)
+        if first is None:
+            self.close()
+            raise RssegError(f"{self.monitor.name}: no frame within {FIRST:g} s ({self._why or 'nothing came'})")
+        self._origin = first[1]
+        stream: Any = self._stream
+        rate = Fraction(stream.average_rate or stream.guessed_rate or RATE)
+        self._pictures = Pictures(
+            self.monitor.name, "live", None, stream, first[0], rate / selection.stride, TICK, report
+        )
+        self._waiting: tuple[Any, float] | None = first
+        self.video: VideoFormat = self._pictures.video
+
+    @property
+    def expected(self) -> int | None:
+        """Nobody knows how many frames will come, but for a limit that was asked for."""
+        return self._selection.max_frames
+
+    def frames(self) -> Iterator[Frame]:
+        """See :class:`rsseg_edge.sources.base.Source`; waits for each frame, and ends with the stream."""
+        chosen, last, taken = self._selection, -1, 0
+        seen = 0
+        while (item := self._waiting or self._take(None)) is not None:
+            self._waiting = None
+            picture, arrived = item
+            pts = max(last + 1, round((arrived - self._origin) / TICK))
+            if chosen.end is not None and pts * TICK >= chosen.end:
+                return
+            seen += 1
+            if (seen - 1) % chosen.stride:
+                continue
+            last = pts
+            yield self._pictures.frame(seen - 1, picture, pts, None, arrived=arrived)
+            taken += 1
+            if taken == chosen.max_frames:
+                return
+
+    def close(self) -> None:
+        """Stop reading; whoever waits for a frame gets the end."""
+        with self._changed:
+            self._closed = True
+            self._generation += 1
+            self._changed.notify_all()
+        self.monitor.enter(State.ended)
+
+    def _take(self, patience: float | None) -> tuple[Any, float] | None:
+        """The newest frame and when it arrived; None where the stream ended, was closed, or ``patience`` did."""
+        end = None if patience is None else time.monotonic() + patience
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._newest is not None or self._ended or self._closed, 0.25)
+                if self._newest is not None and not self._closed:
+                    item, self._newest = self._newest, None
+                    return item
+                if self._ended or self._closed:
+                    return None
+                hung = time.monotonic() - self._last > HUNG
+            if end is not None and time.monotonic() > end:
+                return None
+            if hung:
+                self.monitor.enter(State.lost, f"no frame for {HUNG:g} s: the decoder hangs")
+                self._read_on()
+
+    def _read_on(self) -> None:
+        """Begin to read on a new thread; an older one that still hangs somewhere is not listened to any more."""
+        with self._changed:
+            self._generation += 1
+            self._last = time.monotonic()
+            mine = self._generation
+        threading.Thread(target=self._read, args=(mine,), name="rsseg-stream", daemon=True).start()
+
+    def _read(self, mine: int) -> None:
+        failures = 0
+        while self._is_current(mine):
+            self.monitor.enter(State.connecting if not failures else State.lost, self._why)
+            begin = time.monotonic()
+            self._why = self._connect(mine)
+            if self._where == "-":
+                break
+            failures = 1 if time.monotonic() - begin > 10 else failures + 1
+            if self._is_current(mine):
+                self.monitor.enter(State.lost, self._why)
+                time.sleep(BACK_OFF[min(failures, len(BACK_OFF)) - 1])
+        with self._changed:
+            if self._generation == mine:
+                self._ended = True
+                self._changed.notify_all()
+
+    def _connect(self, mine: int) -> str:
+        """Decode until the stream breaks; the reason why it did."""
+        import av
+
+        try:
+            with self._open() as container:
+                if not container.streams.video:
+                    return "there is no video in it"
+                stream = container.streams.video[0]
+                stream.codec_context.thread_count = self._threads
+                stream.thread_type = "AUTO" if self._threads > 1 else "NONE"
+                self._stream = self._stream or stream
+                for packet in container.demux(stream):
+                    arrived = time.monotonic()
+                    if not self._is_current(mine):
+                        return "closed"
+                    try:
+                        pictures = packet.decode()
+                    except av.error.InvalidDataError:
+                        continue
+                    for picture in pictures:
+                        self._give(picture, arrived)
+                return "the stream ended"
+        except (av.error.FFmpegError, OSError) as error:
+            return str(getattr(error, "strerror", None) or error)
+
+    def _open(self) -> Any:
+        import av
+
+        where, timeout = self._where, (OPEN, READ)
+        if where == "-":
+            return av.open(sys.stdin.buffer, timeout=timeout)
+        if where.startswith(("v4l2://", "/dev/video")):
+            return av.open(where.removeprefix("v4l2://"), format="v4l2", timeout=timeout)
+        options = {"fflags": "nobuffer", "flags": "low_delay"}
+        if where.lower().startswith("rtsp"):
+            options["rtsp_transport"] = self._transport
+        return av.open(where, options=options, timeout=timeout)
+
+    def _give(self, picture: Any, arrived: float) -> None:
+        self.monitor.enter(State.streaming)
+        self.monitor.receive()
+        with self._changed:
+            self._last = arrived
+            if self._newest is not None:
+                self.monitor.drop(Dropped.newer)
+            self._newest = (picture, arrived)
+            self._changed.notify_all()
+
+    def _is_current(self, mine: int) -> bool:
+        return self._generation == mine and not self._closed

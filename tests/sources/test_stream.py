@@ -1,0 +1,171 @@
+"""Live streams on the loopback: a sender that is a thread here, and is stopped and started again."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from rsseg_edge.errors import RssegError, UsageError
+from rsseg_edge.monitor import State
+from rsseg_edge.sources import stream as module
+from rsseg_edge.sources.base import Selection
+from rsseg_edge.sources.stream import LiveStream, is_stream, shown_name
+
+RATE = 50
+
+
+class Sender:
+    """Sends MPEG-TS over UDP on the loopback, a frame every 20 ms, its number in its brightness."""
+
+    def __init__(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def address(self) -> str:
+        return f"udp://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._send, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _send(self) -> None:
+        with av.open(f"{self.address}?pkt_size=1316", "w", format="mpegts") as output:
+            video = output.add_stream(
+                "libx264", rate=RATE, options={"preset": "ultrafast", "tune": "zerolatency", "g": "10"}
+            )
+            video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+            number = 0
+            while not self._stop.is_set():
+                picture = av.VideoFrame.from_ndarray(np.full((64, 96, 3), number % 200 + 20, np.uint8), format="rgb24")
+                picture.pts = number
+                output.mux(video.encode(picture))
+                number += 1
+                time.sleep(1 / RATE)
+
+
+@pytest.fixture
+def sender() -> Iterator[Sender]:
+    sender = Sender()
+    sender.start()
+    yield sender
+    sender.stop()
+
+
+def open_stream(where: str, **chosen: object) -> LiveStream:
+    return LiveStream(where, Selection(**chosen), threads=1, report=lambda line: None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("where", ["rtsp://u:p@host/a", "udp://0.0.0.0:5000", "-", "/dev/video0", "srt://host:9"])
+def test_streams_are_told_from_files(where: str):
+    assert is_stream(where)
+
+
+@pytest.mark.parametrize("where", ["flight.mp4", "/dev/video", "https://host/scene.tif", "out-"])
+def test_files_are_no_streams(where: str):
+    assert not is_stream(where)
+
+
+def test_messages_name_no_password():
+    assert shown_name("rtsp://me:secret@host:554/cam") == "rtsp://host:554/cam"
+
+
+def test_a_slow_reader_gets_the_newest_frame_and_the_rest_is_counted(sender: Sender):
+    stream = open_stream(sender.address, max_frames=6)
+    frames = []
+    for frame in stream.frames():
+        assert time.monotonic() - frame.arrived < 0.5
+        frames.append(frame)
+        time.sleep(0.15)  # seven times as long as a frame lasts
+    stream.close()
+    assert len(frames) == 6
+    stamps = [frame.pts for frame in frames]
+    assert stamps == sorted(set(stamps))
+    assert stream.video.path is None
+    assert (stream.video.width, stream.video.height) == (96, 64)
+    status = stream.monitor.status()
+    assert status.dropped["newer"] > 10
+    assert status.received >= 6 + status.dropped["newer"]
+
+
+def test_a_stream_that_comes_back_goes_on(sender: Sender, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "READ", 0.5)
+    monkeypatch.setattr(module, "OPEN", 2.0)
+    stream = open_stream(sender.address)
+    frames = stream.frames()
+    before = next(frames)
+    for _ in range(2):
+        sender.stop()
+        deadline = time.monotonic() + 10
+        while stream.monitor.state is not State.lost:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        sender.start()
+        begin = time.monotonic()
+        while (after := next(frames)).arrived < begin:
+            pass
+        assert time.monotonic() - begin < 5
+        assert after.pts > before.pts
+        before = after
+    stream.close()
+    assert stream.monitor.status().connections >= 3
+    assert next(frames, None) is None
+
+
+def test_a_reader_that_waits_gets_the_end_when_the_stream_is_closed(sender: Sender):
+    stream = open_stream(sender.address)
+    sender.stop()
+    threading.Timer(0.5, stream.close).start()
+    begin = time.monotonic()
+    assert len(list(stream.frames())) < 100
+    assert time.monotonic() - begin < 5
+
+
+def test_nothing_that_sends_is_one_line(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "FIRST", 0.6)
+    with pytest.raises(RssegError, match=r"rtsp://127\.0\.0\.1:1/x: no frame within 0\.6 s \(.*refused"):
+        open_stream("rtsp://user:secret@127.0.0.1:1/x")
+    with pytest.raises(UsageError, match="--start is for files"):
+        open_stream("rtsp://127.0.0.1:1/x", start=3.0)
+
+
+def test_standard_input_ends_when_it_ends(tmp_path: Path, write_video, monkeypatch: pytest.MonkeyPatch):
+    path = write_video(tmp_path / "a.ts", stamps=range(30))
+    with path.open("rb") as file:
+        monkeypatch.setattr(sys, "stdin", type("Pipe", (), {"buffer": file}))
+        stream = open_stream("-")
+        frames = list(stream.frames())
+        stream.close()
+    assert 1 <= len(frames) <= 30
+    assert stream.monitor.status().received == 30
+
+
+def test_a_decoder_that_hangs_is_left_alone(sender: Sender, monkeypatch: pytest.MonkeyPatch):
+    stream = open_stream(sender.address)
+    monkeypatch.setattr(module, "HUNG", 0.5)
+    stuck = threading.Event()
+    give = stream._give
+    monkeypatch.setattr(stream, "_give", lambda *a: stuck.wait(20) if not stuck.is_set() else give(*a))
+    frames = stream.frames()
+    threading.Timer(2.0, stuck.set).start()
+    for _ in range(3):
+        next(frames)
+    stream.close()
+    assert stream._generation > 2  # another thread took over, and closing counts as well
