@@ -40,6 +40,9 @@ class Recent:
         self.largest = max(self.largest, value)
         self.count += 1
 
+    def __len__(self) -> int:
+        return self.count
+
     def values(self) -> npt.NDArray[np.float64]:
         """Those that are kept, in their order."""
         if self.count <= RECENT:
