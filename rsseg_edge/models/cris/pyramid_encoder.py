@@ -1,4 +1,4 @@
-"""A small image encoder in place of CLIP's: the backbone and feature pyramid of a trained SegCLIP, which stay as they are."""
+"""A small image encoder in place of CLIP's: the frozen backbone and feature pyramid of a trained SegCLIP."""
 
 from __future__ import annotations
 

@@ -21,25 +21,32 @@ def load_pyramid(encoder: nn.Module, weights: str) -> None:
 
     Args:
         encoder: see :class:`rsseg_edge.models.cris.pyramid_encoder.PyramidEncoder`.
-        weights: name or folder of a SegCLIP bundle in fp32, or the file of a trained one.
+        weights: a SegCLIP bundle in fp32 by name or folder, or ``model.safetensors`` of a trained SegCLIP or small CRIS.
 
     Raises:
         UsageError: it cannot be read, or is of another network.
     """
     what = f"vision weights '{weights}'"
     if Path(weights).suffix == ".safetensors":
-        named = {f"network.{name}": tensor for name, tensor in read_state(Path(weights), what).items()}
-        state = {new + n.removeprefix(old): t for old, new in _PARTS.items() for n, t in named.items() if old in n}
-        missing = encoder.load_state_dict(state, strict=False)
+        named = {_own(name): tensor for name, tensor in read_state(Path(weights), what).items()}
+        missing = encoder.load_state_dict({name: tensor for name, tensor in named.items() if name}, strict=False)
         unfit = [*missing.missing_keys, *missing.unexpected_keys]
     else:
         try:
             bundle = open_bundle(weights)
             unfit = _load_folded(encoder, _convolutions(onnx.load_from_string(bundle.read("model.onnx"))))
         except (RssegError, KeyError) as error:
-            raise UsageError(f"{what}: {str(error).splitlines()[0]}; it takes a SegCLIP bundle or a .safetensors") from None
+            raise UsageError(
+                f"{what}: {str(error).splitlines()[0]}; it takes a SegCLIP bundle or a .safetensors"
+            ) from None
     if unfit:
         raise UsageError(f"{what}: they are of another network than the configuration's: {unfit[0]}")
+
+
+def _own(name: str) -> str:
+    """The encoder's name of a tensor of a SegCLIP, or of the image encoder of a small CRIS; "" for any other."""
+    name = name.removeprefix("vision.").replace("pixel_decoder.", "pyramid.", 1)
+    return name if name.startswith(("backbone.", "pyramid.")) else ""
 
 
 def _convolutions(graph: onnx.ModelProto) -> dict[str, tuple[Tensor, Tensor]]:
