@@ -21,7 +21,7 @@ def load_pyramid(encoder: nn.Module, weights: str) -> None:
 
     Args:
         encoder: see :class:`rsseg_edge.models.cris.pyramid_encoder.PyramidEncoder`.
-        weights: a SegCLIP bundle in fp32 by name or folder, or ``model.safetensors`` of a trained SegCLIP or small CRIS.
+        weights: an fp32 SegCLIP bundle by name or folder, or ``model.safetensors`` of a trained SegCLIP or small CRIS.
 
     Raises:
         UsageError: it cannot be read, or is of another network.
