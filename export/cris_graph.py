@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from rsseg_edge.export.product_conv import EnlargingConv, TiledConv, fold, take_inputs
 from rsseg_edge.models.cris.decoder import Decoder, DecoderLayer, sine_position, sine_position_2d
-from rsseg_edge.models.cris.image_encoder import DenseAttentionPool
+from rsseg_edge.models.cris.image_encoder import DenseAttentionPool, ImageEncoder
 from rsseg_edge.models.cris.neck import coordinates, upsample
 from rsseg_edge.models.cris.network import CRIS
 from rsseg_edge.models.cris.projector import similarity
@@ -105,6 +105,13 @@ class DeployedVision(nn.Module):
         for module in network.vision.modules():
             if isinstance(module, DenseAttentionPool):
                 module.fix_position(size // 32, size // 32)
+        if isinstance(network.vision, ImageEncoder):
+            # The one wide 3x3 convolution of CLIP's ResNet at stride 16: its stage is pooled behind it.
+            block: Any = network.vision.net.layer4[0]
+            block.conv2, block.bn2 = (
+                _conv3(fold(nn.Sequential(block.conv2, block.bn2)), size // 16, tiled),
+                nn.Identity(),
+            )
         neck: Any = network.fusion.neck
         self.merge3 = take_inputs(fold(neck.merge3), 0, neck.project3[0].out_channels, bias=True)
         self.merge4 = take_inputs(fold(neck.merge4), 0, neck.project4[0].out_channels, bias=True)
