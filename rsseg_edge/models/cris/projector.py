@@ -37,10 +37,10 @@ class Projector(nn.Module):
         kernel, offset = self.weights(state)
         if detail is None:
             return similarity(self.upsample(x), kernel, offset)
-        *first, last = self.upsample
+        *first, last = self.upsample.children()
         for module in first:
             x = module(x)
-        conv, norm, _ = last
+        conv, norm, _ = last.children()
         return similarity(torch.relu(norm(conv(x)) + detail), kernel, offset)
 
     def weights(self, state: Tensor) -> tuple[Tensor, Tensor]:

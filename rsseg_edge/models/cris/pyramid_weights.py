@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rsseg_edge.bundle import open_bundle
 from rsseg_edge.errors import RssegError, UsageError
-from rsseg_edge.models.cris.pretrained import read_state
+from rsseg_edge.models.foreign import read_state
 
 _PARTS = {"network.backbone.": "backbone.", "network.pixel_decoder.": "pyramid."}  # in a graph: in the encoder
 
