@@ -15,7 +15,14 @@ from rsseg_edge.bundle import InputSpec, Manifest, Precision, ReferringSpec, Tra
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.errors import UsageError
 from rsseg_edge.export.clip_tokenizer import clip_tokenizer
-from rsseg_edge.export.cris_graph import TEXT_OUTPUTS, VISION_OUTPUTS, DeployedFusion, DeployedText, DeployedVision
+from rsseg_edge.export.cris_graph import (
+    DETAIL,
+    TEXT_OUTPUTS,
+    VISION_OUTPUTS,
+    DeployedFusion,
+    DeployedText,
+    DeployedVision,
+)
 from rsseg_edge.export.graph import trace
 from rsseg_edge.export.images import gate_images
 from rsseg_edge.export.parity import Result, check_parity
@@ -111,13 +118,15 @@ def to_onnx(network: CRIS, size: int, *, tiled: bool) -> Graphs:
     tokens = torch.ones(2, network.config.word_length, dtype=torch.int64)
     image = torch.zeros(1, size, size, 3, dtype=torch.uint8)
     with torch.inference_mode():
-        features = (*vision(image), *text(tokens))
+        level3, level4, level5, *detail = vision(image)
+        features = (level3, level4, level5, *text(tokens), *detail)
     features = tuple(feature.clone() for feature in features)
     free = {0: torch.export.Dim("sentences", min=1, max=MAX_SENTENCES)}
-    inputs = (*VISION_OUTPUTS, *TEXT_OUTPUTS)
+    seen = (*VISION_OUTPUTS, *([DETAIL] if network.vision.detail_channels else []))
+    inputs = (*VISION_OUTPUTS, *TEXT_OUTPUTS, *seen[len(VISION_OUTPUTS) :])
     graphs = {
         "text": trace(text, (tokens,), ["tokens"], TEXT_OUTPUTS, {"tokens": free}),
-        "vision": trace(vision, (image,), ["image"], VISION_OUTPUTS),
+        "vision": trace(vision, (image,), ["image"], seen),
         "fusion": trace(fusion, features, inputs, ["mask_logits"], dict.fromkeys(TEXT_OUTPUTS, free)),
     }
     for graph in graphs.values():

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from rsseg_edge.export.product_conv import EnlargingConv, TiledConv, fold, take_inputs
 from rsseg_edge.models.cris.decoder import Decoder, DecoderLayer, sine_position, sine_position_2d
-from rsseg_edge.models.cris.image_encoder import DenseAttentionPool
+from rsseg_edge.models.cris.image_encoder import DenseAttentionPool, ImageEncoder
 from rsseg_edge.models.cris.neck import coordinates, upsample
 from rsseg_edge.models.cris.network import CRIS
 from rsseg_edge.models.cris.projector import similarity
@@ -26,6 +26,8 @@ from rsseg_edge.models.segearth_ov.vit import transformer_block
 
 TEXT_OUTPUTS = ("gate", "keys", "values", "scores", "kernel", "offset")
 VISION_OUTPUTS = ("level3", "level4", "level5")
+DETAIL = "detail"
+"""Further output of the vision graph, and last input of the fusion graph, of a network that has it."""
 
 # Channels from which Winograd's tiles are faster than the plain sum in ONNX Runtime on a CPU: 1.3 to 1.9 times.
 _TILED_FROM = 512
@@ -93,7 +95,8 @@ class DeployedVision(nn.Module):
     """An image to all that the sentences do not change.
 
     ``forward(image)`` takes uint8 RGB [1, S, S, 3] and gives ``level3`` and ``level4`` [1, C, S/16, S/16]: the image's
-    part of the neck's two merges, before their ReLU; and ``level5`` [1, C5, S/32, S/32].
+    part of the neck's two merges, before their ReLU; ``level5`` [1, C5, S/32, S/32]; and where the image encoder has a
+    finer level, ``detail`` [1, C/2, S/4, S/4].
     """
 
     def __init__(self, network: CRIS, size: int, *, tiled: bool) -> None:
@@ -102,19 +105,26 @@ class DeployedVision(nn.Module):
         for module in network.vision.modules():
             if isinstance(module, DenseAttentionPool):
                 module.fix_position(size // 32, size // 32)
+        if isinstance(network.vision, ImageEncoder):
+            # The one wide 3x3 convolution of CLIP's ResNet at stride 16: its stage is pooled behind it.
+            block: Any = network.vision.net.layer4[0]
+            block.conv2, block.bn2 = (
+                _conv3(fold(nn.Sequential(block.conv2, block.bn2)), size // 16, tiled),
+                nn.Identity(),
+            )
         neck: Any = network.fusion.neck
         self.merge3 = take_inputs(fold(neck.merge3), 0, neck.project3[0].out_channels, bias=True)
         self.merge4 = take_inputs(fold(neck.merge4), 0, neck.project4[0].out_channels, bias=True)
         for block, side in ((neck.project3, size // 8), (neck.project4, size // 16)):
             block[0], block[1] = _conv3(fold(block), side, tiled), nn.Identity()
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         return self.look(self.network.normalize(image.permute(0, 3, 1, 2).float()))
 
-    def look(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def look(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """The same from normalised pixels, [1, 3, S, S]."""
-        p3, p4, p5 = self.network.fusion.neck.project(*self.network.vision(pixels))
-        return self.merge3(p3), self.merge4(p4), p5
+        p3, p4, p5, *detail = self.network.fusion.project(self.network.vision(pixels))
+        return self.merge3(p3), self.merge4(p4), p5, *detail
 
 
 class DeployedFusion(nn.Module):
@@ -166,6 +176,7 @@ class DeployedFusion(nn.Module):
         scores: Tensor,
         kernel: Tensor,
         offset: Tensor,
+        detail: Tensor | None = None,
     ) -> Tensor:
         f5 = self.gated(level5 * gate[..., None, None])
         f4 = torch.relu(level4 + upsample(self.merge4(f5)))
@@ -174,9 +185,9 @@ class DeployedFusion(nn.Module):
         x = torch.relu(x + upsample(self.aggregate5(torch.relu(self.refine5(f5)))))
         x = torch.relu(self.smooth(torch.relu(self.locate(x) + self.place)))
         x = self.decoder(x, keys, values, scores)
-        for conv in self.enlarge:
-            x = torch.relu(conv(x))
-        return similarity(x, kernel, offset)[:, 0]
+        first, second = self.enlarge
+        x = second(torch.relu(first(x)))
+        return similarity(torch.relu(x if detail is None else x + detail), kernel, offset)[:, 0]
 
 
 def _conv3(conv: nn.Conv2d, size: int, tiled: bool) -> nn.Module:

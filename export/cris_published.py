@@ -27,7 +27,8 @@ class PublishedCRIS(nn.Module):
         fusion = self.network.fusion
         levels = self.network.vision(image)
         word, state = self.network.text(words)
-        x = fusion.neck(*levels, state)
+        v3, v4, v5 = levels  # of CLIP alone
+        x = fusion.neck(v3, v4, v5, state)
         x = self._decode(x, word, words == PADDING)
         return self._project(x, state)
 

@@ -20,6 +20,7 @@ from rsseg_edge.export import cris_graph  # noqa: E402
 from rsseg_edge.export.build import Request, export  # noqa: E402
 from rsseg_edge.export.cris import runner, to_onnx  # noqa: E402
 from rsseg_edge.export.cris_graph import (  # noqa: E402
+    DETAIL,
     TEXT_OUTPUTS,
     VISION_OUTPUTS,
     DeployedFusion,
@@ -33,6 +34,7 @@ from rsseg_edge.models.cris.config import (  # noqa: E402
     CRISConfig,
     DecoderConfig,
     NeckConfig,
+    PyramidVisionConfig,
     TextConfig,
     VisionConfig,
 )
@@ -53,10 +55,22 @@ CONFIG = CRISConfig(
 )
 
 
+SMALL_PYRAMID = CONFIG.model_copy(
+    update={
+        "clip": CONFIG.clip.model_copy(update={"vision": PyramidVisionConfig(backbone="lcnet_035", channels=16)}),
+    }
+)
+
+
 @pytest.fixture(scope="module")
 def network():
+    return altered(CONFIG)
+
+
+def altered(config):
+    """A network whose every part does something."""
     torch.manual_seed(0)
-    made = CRIS(CONFIG, pretrained=False).eval()
+    made = CRIS(config, pretrained=False).eval()
     for module in made.modules():
         if isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -105,6 +119,19 @@ def test_three_parts_are_the_network(network, image, tokens, expected, monkeypat
     vision = DeployedVision(network, SIZE, tiled=tiled)(image)
     found = DeployedFusion(network, SIZE, tiled=tiled)(*vision, *DeployedText(network)(tokens))
     close(found.numpy(), expected.numpy(), 1e-4)
+
+
+@torch.no_grad()
+def test_a_finer_level_goes_from_the_image_to_the_mask(image, tokens):
+    pytest.importorskip("timm")
+    network = altered(SMALL_PYRAMID)
+    pixels = network.normalize(image.permute(0, 3, 1, 2).float())
+    expected = network(pixels, tokens)[:, 0].numpy()
+    graphs = to_onnx(network, SIZE, tiled=False)
+    assert [o.name for o in graphs["vision"].graph.output] == [*VISION_OUTPUTS, DETAIL]
+    close(runner(graphs, 1)(image.numpy(), tokens.numpy()), expected)
+    network.fusion.projector.detail[1].bias.data += 1
+    assert np.abs(network(pixels, tokens)[:, 0].numpy() - expected).max() > 1e-3
 
 
 @torch.no_grad()

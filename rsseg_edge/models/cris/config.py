@@ -23,12 +23,18 @@ class VisionConfig(Strict):
     image_size: int = Field(ge=32, multiple_of=32)
 
 
-class BackboneVisionConfig(Strict):
-    """A timm model in place of CLIP's ResNet; see :class:`rsseg_edge.models.segclip.config.BackboneConfig`."""
+class PyramidVisionConfig(Strict):
+    """SegCLIP's backbone and feature pyramid in place of CLIP's ResNet, frozen.
+
+    Attributes:
+        backbone: name of a timm model.
+        channels: of the pyramid.
+        weights: a SegCLIP bundle, by its name or folder, or the ``model.safetensors`` of one that was trained.
+    """
 
     backbone: str
+    channels: int = Field(ge=1)
     weights: str = ""
-    freeze_to_stride_4: bool = False
 
 
 class WordsConfig(Strict):
@@ -66,7 +72,7 @@ class CLIPConfig(Strict):
     name: str = ""
     weights: str = ""
     embed_dim: int
-    vision: VisionConfig | BackboneVisionConfig
+    vision: VisionConfig | PyramidVisionConfig
     text: TextConfig
 
 

@@ -33,6 +33,7 @@ class ImageEncoder(nn.Module):
         self.net = ModifiedResNet(list(config.layers), embed_dim, heads, config.image_size, config.width)
         self.net.attnpool = DenseAttentionPool(config.image_size // STRIDE, deepest, heads, embed_dim)
         self.channels = (8 * config.width, 16 * config.width, embed_dim)
+        self.detail_channels = 0
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         check_sides(image)

@@ -2,51 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from rsseg_edge.models.cris.backbone_encoder import BackboneEncoder
-from rsseg_edge.models.cris.config import BackboneVisionConfig, CRISConfig
+from rsseg_edge.models.cris.config import CRISConfig, PyramidVisionConfig
 from rsseg_edge.models.cris.decoder import Decoder
 from rsseg_edge.models.cris.image_encoder import ImageEncoder
 from rsseg_edge.models.cris.neck import Neck
 from rsseg_edge.models.cris.official import load_official, official_config
 from rsseg_edge.models.cris.pretrained import load_clip
 from rsseg_edge.models.cris.projector import Projector
+from rsseg_edge.models.cris.pyramid_encoder import PyramidEncoder
 from rsseg_edge.models.cris.text_encoder import PADDING, TextEncoder
 from rsseg_edge.models.cris.words import load_meanings
 
 
 class Fusion(nn.Module):
-    """Image features and one sentence to the mask that it refers to: neck, decoder, projector."""
+    """Image features and one sentence to the mask that it refers to: neck, decoder, projector.
 
-    def __init__(self, in_channels: tuple[int, int, int], config: CRISConfig) -> None:
+    Args:
+        in_channels: of v3, v4, v5.
+        config: see :class:`CRISConfig`.
+        detail_channels: of a finer v2, where the image encoder has one.
+    """
+
+    def __init__(self, in_channels: tuple[int, int, int], config: CRISConfig, detail_channels: int = 0) -> None:
         super().__init__()
         channels, state_dim = config.neck.channels[1], config.clip.embed_dim
         self.neck = Neck(in_channels, config.neck.channels, state_dim)
         self.decoder = Decoder(channels, config.decoder)
-        self.projector = Projector(channels, state_dim)
+        self.projector = Projector(channels, state_dim, detail_channels)
 
-    def forward(self, v3: Tensor, v4: Tensor, v5: Tensor, words: Tensor, state: Tensor, padding: Tensor) -> Tensor:
+    def forward(self, features: Sequence[Tensor], words: Tensor, state: Tensor, padding: Tensor) -> Tensor:
         """Logits [B, 1, H/4, W/4] of B sentences about B images, or about one.
 
         Args:
-            v3: [B, c3, H/8, W/8]; this and the next two may have a batch of 1, and B sentences then share the image.
-            v4: [B, c4, H/16, W/16].
-            v5: [B, c5, H/32, W/32].
+            features: v3 [B, c3, H/8, W/8], v4 [B, c4, H/16, W/16], v5 [B, c5, H/32, W/32], and v2 [B, c2, H/4, W/4] of
+                an encoder that has it; a batch of 1 is an image that B sentences share.
             words: word features [B, L, C].
             state: sentence states [B, D].
             padding: bool [B, L], True where there is no word.
         """
-        return self.read(*self.neck.project(v3, v4, v5), words, state, padding)
+        return self.read(self.project(features), words, state, padding)
 
-    def read(self, p3: Tensor, p4: Tensor, p5: Tensor, words: Tensor, state: Tensor, padding: Tensor) -> Tensor:
-        """Logits from what :meth:`Neck.project` makes of the image, which is the same for every sentence."""
+    def project(self, features: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """What depends on the image alone: that of :meth:`Neck.project`, and the detail of v2 where there is one."""
+        v3, v4, v5, *finer = features
+        return (*self.neck.project(v3, v4, v5), *(self.projector.detail(v2) for v2 in finer))
+
+    def read(self, projected: Sequence[Tensor], words: Tensor, state: Tensor, padding: Tensor) -> Tensor:
+        """Logits from what :meth:`project` makes of the image, which is the same for every sentence."""
+        p3, p4, p5, *detail = projected
         x = self.decoder(self.neck.fuse(p3, p4, p5, state), words, padding)
-        logits: Tensor = self.projector(x, state)
+        logits: Tensor = self.projector(x, state, *detail)
         return logits
 
 
@@ -68,13 +79,13 @@ class CRIS(nn.Module):
         super().__init__()
         self.config = config
         vision = config.clip.vision
-        self.vision: ImageEncoder | BackboneEncoder
-        if isinstance(vision, BackboneVisionConfig):
-            self.vision = BackboneEncoder(vision, config.mean, config.std, pretrained=pretrained)
+        self.vision: ImageEncoder | PyramidEncoder
+        if isinstance(vision, PyramidVisionConfig):
+            self.vision = PyramidEncoder(vision, config.mean, config.std, pretrained=pretrained)
         else:
             self.vision = ImageEncoder(vision, config.clip.embed_dim)
         self.text = TextEncoder(config)
-        self.fusion = Fusion(self.vision.channels, config)
+        self.fusion = Fusion(self.vision.channels, config, self.vision.detail_channels)
         self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
         if pretrained and config.clip.weights:
@@ -113,4 +124,4 @@ class CRIS(nn.Module):
         Raises:
             UsageError: another size of the image, or too many tokens.
         """
-        return self.fusion(*self.vision(image), *self.text(words), words == PADDING)
+        return self.fusion(self.vision(image), *self.text(words), words == PADDING)

@@ -12,9 +12,13 @@ _KERNEL = 3
 
 
 class Projector(nn.Module):
-    """A map [B, C, H, W] and the sentence state [B, D] to logits [B, 1, 4H, 4W]."""
+    """A map [B, C, H, W] and the sentence state [B, D] to logits [B, 1, 4H, 4W].
 
-    def __init__(self, channels: int, state_dim: int) -> None:
+    With ``detail_channels``, which the published network does not have, edges come from the image: its features at
+    stride 4 are added before the last ReLU.
+    """
+
+    def __init__(self, channels: int, state_dim: int, detail_channels: int = 0) -> None:
         super().__init__()
         half = channels // 2
         self.upsample = nn.Sequential(
@@ -23,12 +27,21 @@ class Projector(nn.Module):
             nn.Upsample(scale_factor=2, mode="bilinear"),
             conv_block(channels, half, 3),
         )
+        if detail_channels:
+            self.detail = nn.Sequential(nn.Conv2d(detail_channels, half, 1, bias=False), nn.BatchNorm2d(half))
         self.pixel = nn.Conv2d(half, half, 1)
         self.state = nn.Linear(state_dim, half * _KERNEL**2 + 1)
 
-    def forward(self, x: Tensor, state: Tensor) -> Tensor:
+    def forward(self, x: Tensor, state: Tensor, detail: Tensor | None = None) -> Tensor:
+        """Logits; ``detail`` [B or 1, C/2, 4H, 4W] is what ``self.detail`` makes of the image."""
         kernel, offset = self.weights(state)
-        return similarity(self.upsample(x), kernel, offset)
+        if detail is None:
+            return similarity(self.upsample(x), kernel, offset)
+        *first, last = self.upsample.children()
+        for module in first:
+            x = module(x)
+        conv, norm, _ = last.children()
+        return similarity(torch.relu(norm(conv(x)) + detail), kernel, offset)
 
     def weights(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """What a sentence writes: rows of weights [B, 9, C/2], and what to add to the nine products and their sum.

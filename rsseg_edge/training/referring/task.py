@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rsseg_edge.errors import RssegError, UsageError
-from rsseg_edge.models.cris.config import BackboneVisionConfig, LossConfig, configurations, load_config
+from rsseg_edge.models.cris.config import LossConfig, PyramidVisionConfig, configurations, load_config
 from rsseg_edge.models.cris.network import CRIS
 from rsseg_edge.models.cris.text_encoder import PADDING
 from rsseg_edge.training.checkpoint import TrainedModel, read_model
@@ -24,7 +24,7 @@ class ReferringTask(Task):
     def __init__(self, network: CRIS) -> None:
         super().__init__()
         self.network: CRIS = network
-        if not isinstance(network.config.clip.vision, BackboneVisionConfig):
+        if not isinstance(network.config.clip.vision, PyramidVisionConfig):
             self.pretrained = ("vision", "text")  # CLIP
 
     def forward(self, *batch: Tensor) -> dict[str, Tensor]:
@@ -34,10 +34,10 @@ class ReferringTask(Task):
     def logits(self, image: Tensor, words: Tensor) -> Tensor:
         """Mask logits [B * n, 1, S/4, S/4] of n sentences about each of B images."""
         network = self.network
-        features = network.fusion.neck.project(*network.vision(network.normalize(image)))
-        p3, p4, p5 = (p.repeat_interleave(len(words) // len(image), 0) for p in features)
+        features = network.fusion.project(network.vision(network.normalize(image)))
+        shared = [feature.repeat_interleave(len(words) // len(image), 0) for feature in features]
         word, state = network.text(words)
-        return network.fusion.read(p3, p4, p5, word, state, words == PADDING)
+        return network.fusion.read(shared, word, state, words == PADDING)
 
 
 def referring_loss(logits: Tensor, masks: Tensor, config: LossConfig) -> dict[str, Tensor]:
@@ -64,8 +64,8 @@ def build_referring(model: str, *, backbone_weights: str | None = None, pretrain
 
     Args:
         model: a configuration of CRIS.
-        backbone_weights: where its image encoder's weights come from, in place of the configuration's: a file or a
-            package, for CLIP those of both encoders.
+        backbone_weights: where its image encoder's weights come from, in place of the configuration's: a file, for a
+            small model also a SegCLIP bundle, for CLIP weights of both encoders.
         pretrained: load the weights that it starts from.
 
     Raises:
@@ -74,7 +74,7 @@ def build_referring(model: str, *, backbone_weights: str | None = None, pretrain
     config = load_config(model)
     if backbone_weights is not None:
         vision = config.clip.vision
-        if isinstance(vision, BackboneVisionConfig):
+        if isinstance(vision, PyramidVisionConfig):
             clip = config.clip.model_copy(update={"vision": vision.model_copy(update={"weights": backbone_weights})})
         else:
             clip = config.clip.model_copy(update={"weights": backbone_weights})

@@ -40,10 +40,10 @@ def test_configurations_are_the_published_two_and_a_small_one():
 def test_parts_compose_to_the_whole(small, sentences):
     image = torch.randn(3, 3, 64, 96)
     with torch.no_grad():
-        v3, v4, v5 = small.vision(image)
+        features = small.vision(image)
         words, state = small.text(sentences)
-        logits = small.fusion(v3, v4, v5, words, state, sentences == 0)
-        in_two = small.fusion.read(*small.fusion.neck.project(v3, v4, v5), words, state, sentences == 0)
+        logits = small.fusion(features, words, state, sentences == 0)
+        in_two = small.fusion.read(small.fusion.project(features), words, state, sentences == 0)
         whole = small(image, sentences)
     assert whole.shape == (3, 1, 16, 24)
     assert torch.equal(logits, whole)

@@ -48,11 +48,11 @@ def test_features_and_logits_have_the_shapes_of_cris(network, tokenizer, config)
     size = config.image_size
     words = torch.from_numpy(tokenizer.encode(["the building on the left", "water"]))
     with torch.no_grad():
-        v3, v4, v5 = network.vision(torch.zeros(1, 3, size, size))
+        features = network.vision(torch.zeros(1, 3, size, size))
         word, state = network.text(words)
-        logits = network.fusion(v3, v4, v5, word, state, words == 0)
-    assert [f.shape[2] for f in (v3, v4, v5)] == [size // 8, size // 16, size // 32]
-    assert tuple(f.shape[1] for f in (v3, v4, v5)) == network.vision.channels
+        logits = network.fusion(features, word, state, words == 0)
+    assert [f.shape[2] for f in features] == [size // 8, size // 16, size // 32, size // 4]
+    assert tuple(f.shape[1] for f in features) == (*network.vision.channels, network.vision.detail_channels)
     assert word.shape == (2, config.word_length, config.neck.channels[1])
     assert logits.shape == (2, 1, size // 4, size // 4)
 

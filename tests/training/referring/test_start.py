@@ -141,7 +141,7 @@ def test_sentences_are_not_made_where_some_are_given(folder, trained):
         ({"batch": 1, "sentences": 1}, FROM_NOTHING, (), "a batch of one sentence has no statistics"),
         ({}, Start(text_encoder="ViT-B-16"), (), "--text-encoder and --text-weights are SegCLIP's"),
         ({}, FROM_NOTHING, ("scenes:1.5",), "shares are above 0 and leave some"),
-        ({}, Start(backbone_weights="none.safetensors"), (), r"backbone weights 'none\.safetensors'"),
+        ({}, Start(backbone_weights="none.safetensors"), (), r"vision weights 'none\.safetensors'"),
         ({}, Start(model="none.safetensors"), (), "no such file"),
     ],
 )

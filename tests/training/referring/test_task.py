@@ -9,12 +9,12 @@ pytest.importorskip("open_clip")
 pytest.importorskip("lightning_fabric")
 
 from rsseg_edge.models.cris.config import (  # noqa: E402
-    BackboneVisionConfig,
     CLIPConfig,
     CRISConfig,
     DecoderConfig,
     LossConfig,
     NeckConfig,
+    PyramidVisionConfig,
     TextConfig,
     VisionConfig,
 )
@@ -84,7 +84,18 @@ def test_what_is_pretrained_learns_slower():
     task = small()
     slow = {id(p) for g in _groups(task, recipe) if g["factor"] == 0.1 for p in g["params"]}
     assert slow == {id(p) for part in (task.network.vision, task.network.text) for p in part.parameters()}
+
+
+def test_a_feature_pyramid_stays_as_it_was():
     pytest.importorskip("timm")
-    task = small(BackboneVisionConfig(backbone="lcnet_035"))
-    slow = {id(p) for g in _groups(task, recipe) if g["factor"] == 0.1 for p in g["params"]}
-    assert slow == {id(p) for p in task.network.vision.parameters()}
+    task = small(PyramidVisionConfig(backbone="lcnet_035", channels=8)).train()
+    before = {name: tensor.clone() for name, tensor in task.network.vision.state_dict().items()}
+    optimizer = torch.optim.AdamW(_groups(task, load_recipe("cris-tiny")), lr=1.0)
+    words = torch.tensor([[98, 5, 99, 0, 0, 0], [98, 7, 8, 99, 0, 0]])
+    terms = task(torch.rand(1, 3, 64, 64) * 255, words, torch.ones(2, 64, 64, dtype=torch.uint8))
+    sum(terms.values()).backward()
+    optimizer.step()
+    assert all(torch.equal(before[name], tensor) for name, tensor in task.network.vision.state_dict().items())
+    trained = [p for p in task.network.parameters() if p.requires_grad]
+    assert trained
+    assert all(p.grad is not None for p in trained)
