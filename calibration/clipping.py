@@ -66,8 +66,8 @@ def _percentile(histogram: Histogram, low: float, high: float, symmetric: bool) 
         top = float(np.abs(centres[order][inside]).max(initial=half)) + half
         return max(low, -top), min(high, top)
     total = np.cumsum(share)
-    first, last = np.searchsorted(total, TAIL / 2), np.searchsorted(total, 1 - TAIL / 2)
-    last = min(int(last), len(centres) - 1)
+    first = int(np.searchsorted(total, TAIL / 2))
+    last = min(int(np.searchsorted(total, 1 - TAIL / 2)), len(centres) - 1)
     return max(low, min(0.0, float(centres[first]) - half)), min(high, max(0.0, float(centres[last]) + half))
 
 

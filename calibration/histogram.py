@@ -81,4 +81,4 @@ class Histogram:
 
     def centres(self) -> npt.NDArray[np.float64]:
         """The middle of each bin."""
-        return (np.arange(BINS) + 0.5) * (2 * self.reach / BINS) - self.reach
+        return np.asarray((np.arange(BINS) + 0.5) * (2 * self.reach / BINS) - self.reach, np.float64)

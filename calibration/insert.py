@@ -54,8 +54,9 @@ def quantize(
     """A copy of a float32 graph in which some sites work on integers.
 
     Each site reads its activation through a Q/DQ pair and has an int8 weight with a DQ, steps per output channel; its
-    bias stays a float for ``tensorrt``, and is an int32 with a DQ for ``cpu``. Sums of two tensors that are integers anyway become one. For ``cpu`` a convolution also gives
-    integers, without which ONNX Runtime has no kernel for it; a matrix product gives floats, which is its faster form.
+    bias stays a float for ``tensorrt``, and is an int32 with a DQ for ``cpu``. Sums of two tensors that are integers
+    anyway become one. For ``cpu`` a convolution also gives integers, without which ONNX Runtime has no kernel for it; a
+    matrix product gives floats, which is its faster form.
 
     Args:
         model: nodes have names.
@@ -121,7 +122,7 @@ def weight_steps(
     others = tuple(i for i in range(weight.ndim) if i != axis)
     scale = np.maximum(np.abs(weight.astype(np.float64)).max(others) / levels, least)
     scale[scale < np.finfo(np.float32).tiny] = 1.0 / levels  # a channel of zeros
-    return scale.astype(np.float32)
+    return np.asarray(scale, np.float32)
 
 
 def _quantize_weights(
@@ -172,9 +173,7 @@ def _quantize_bias(
         graph.initializer.append(numpy_helper.from_array(array, f"{base}/{what}"))
     node.input[2] = f"{base}/rounded"
     parts = [f"{base}/{what}" for what in ("integer", "scale", "zero")]
-    return helper.make_node(
-        "DequantizeLinear", parts, [f"{base}/rounded"], axis=0, name=f"dequantize_bias_of_{node.name}"
-    )
+    return helper.make_node("DequantizeLinear", parts, [f"{base}/rounded"], axis=0, name=f"dequantize_bias_{node.name}")
 
 
 def _order(

@@ -12,6 +12,7 @@ from rsseg_edge.calibration.quantize import Quantized
 from rsseg_edge.types import UInt8Array
 
 WORST = 4
+_DIFFERENT, _SAME = np.array([220, 30, 30], np.uint8), np.array([235, 235, 235], np.uint8)
 
 
 def pareto_png(report: Mapping[str, Any]) -> bytes:
@@ -19,29 +20,25 @@ def pareto_png(report: Mapping[str, Any]) -> bytes:
     from matplotlib.figure import Figure
 
     mixtures: Sequence[Mapping[str, Any]] = report["mixtures"]
-    labelled = report["accuracy"] is not None
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
-    shown = [m for m in mixtures if not labelled or m["miou"] is not None]
-    x = [m["milliseconds"] for m in shown]
-    y = [100 * (m["miou"] if labelled else m["agreement"]) for m in shown]
     chosen = len(report["blocks_in_float"])
-    axes.plot(x, y, "o", color="0.6")
-    for mixture, a, b in zip(shown, x, y, strict=True):
+    for mixture in mixtures:
+        point = mixture["milliseconds"], 100 * mixture["agreement"]
         taken = mixture["blocks_in_float"] == chosen
-        axes.plot([a], [b], "o", color="tab:blue" if taken else "0.6", markersize=9 if taken else 6)
+        axes.plot(*point, "o", color="tab:blue" if taken else "0.6", markersize=9 if taken else 6)
         note = f"{mixture['blocks_in_float']} in float" + (", taken" if taken else "")
-        axes.annotate(note, (a, b), textcoords="offset points", xytext=(7, -4), fontsize=8)
-    parent = 100 * report["accuracy"]["parent"]["miou"] if labelled else 100.0
-    axes.plot([report["milliseconds"]["parent in fp32"]], [parent], "s", color="tab:red", markersize=8)
-    axes.annotate(
-        "parent in fp32",
-        (report["milliseconds"]["parent in fp32"], parent),
-        textcoords="offset points", xytext=(-6, 8), ha="right", fontsize=8,
-    )  # fmt: skip
+        note += "" if mixture["miou"] is None else f"\nmIoU {100 * mixture['miou']:.2f} %"
+        axes.annotate(note, point, textcoords="offset points", xytext=(7, -4), fontsize=8, va="top")
+    parent = report["milliseconds"]["parent in fp32"], 100.0
+    axes.plot(*parent, "s", color="tab:red", markersize=8)
+    note = "parent in fp32"
+    if report["accuracy"] is not None:
+        note += f"\nmIoU {100 * report['accuracy']['parent']['miou']:.2f} %"
+    axes.annotate(note, parent, textcoords="offset points", xytext=(-8, 0), ha="right", va="top", fontsize=8)
     axes.margins(0.18)
     axes.set_xlabel("ms a view on this machine")
-    axes.set_ylabel("mIoU, %" if labelled else "agreement with the parent, %")
+    axes.set_ylabel("agreement with the parent, %")
     axes.set_title(f"{report['bundle']} in int8 for {report['target']}: blocks given back to float", fontsize=10)
     axes.grid(color="0.9")
     buffer = io.BytesIO()
@@ -59,7 +56,7 @@ def worst_views(found: Quantized) -> list[tuple[float, UInt8Array]]:
         child = found.subject.decide(engines, view).class_map[0]
         colors = found.subject.colors
         size = parent.shape
-        differs = np.where((parent != child)[..., None], np.uint8([220, 30, 30]), np.uint8([235, 235, 235]))
+        differs = np.where((parent != child)[..., None], _DIFFERENT, _SAME)
         panels = [_fitted(view[0], size), colors[parent % len(colors)], colors[child % len(colors)], differs]
         gap = np.full((size[0], max(2, size[1] // 100), 3), 255, np.uint8)
         row = np.concatenate([part for panel in panels for part in (panel, gap)][:-1], axis=1)

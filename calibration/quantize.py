@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -141,12 +140,12 @@ def quantize_bundle(
     parent_matrix = score({}) if score else None
     matrices: dict[tuple[str, ...], ConfusionMatrix] = {}
 
-    def measure(floats: Collection[str]) -> Rung:
+    def measure(floats: Collection[str], *, labels: bool = True) -> Rung:
         graphs = plan.build(floats)
         close = compare(subject, graphs, held, parents)
         taken = latencies(subject, {"this": graphs}, held[0])["this"]
         miou = None
-        if score is not None and close.agreement >= THRESHOLDS["int8"]:
+        if labels and score is not None and close.agreement >= THRESHOLDS["int8"]:
             matrices[tuple(floats)] = matrix = score(graphs)
             miou = matrix.miou
         say(
@@ -162,7 +161,10 @@ def quantize_bundle(
             return True
         return rung.miou is not None and 100 * (parent_matrix.miou - rung.miou) <= settings.max_drop
 
-    chosen, rungs = climb(plan, order, measure, accept)
+    chosen, rungs = climb(order, measure, accept)
+    for count in sorted({len(order) // 8, len(order) // 4, len(order) // 2} - {0}):  # more of the curve
+        if all(len(rung.floats) != count for rung in rungs):
+            rungs.append(measure(order[:count], labels=False))
     if len(chosen.floats) == len(blocks):
         raise RssegError(
             f"no part of bundle {bundle.manifest.name} keeps to a drop of {settings.max_drop:g} points and "
@@ -215,9 +217,8 @@ def _measure(
 ) -> tuple[Plan, Subject, int]:  # fmt: skip
     """Ranges of the smoothed graphs; those graphs take the place of the subject's."""
     graphs, ranges, sites, kept, smoothed = {}, {}, {}, {}, 0
-    key = digest(
-        part for part in (*(bundle.manifest.files[name].encode() for name in subject.graphs), *map(_bytes, views))
-    )
+    models = [bundle.manifest.files[name].encode() for name in subject.graphs]
+    key = digest(iter([*models, *(view.tobytes() for view in views)]))
     for name, graph in subject.graphs.items():
         found, kept[name] = find_sites(graph)
         norms = smoothable(graph, found)
@@ -238,7 +239,3 @@ def _measure(
         kept[name] = {**kept[name], **bad}
     subject = replace(subject, graphs=graphs)
     return Plan(graphs, sites, kept, ranges, settings.target), subject, smoothed
-
-
-def _bytes(view: UInt8Array) -> bytes:
-    return hashlib.sha256(view.tobytes()).digest()

@@ -98,14 +98,14 @@ def measure_ranges(
     sizes = OnnxRuntimeEngine(
         expose_sizes(model, names).SerializeToString(), name="range measurement", threads=threads
     ).infer(samples[0])
-    strides = {name: _prime_from(int(sizes[part(name, "size")]) // SAMPLED) for name in names}
+    counts = {name: int(sizes[part(name, "size")]) for name in names}
+    strides = {name: _prime_from(count // SAMPLED) for name, count in counts.items() if count}
     engine = OnnxRuntimeEngine(expose(model, strides).SerializeToString(), name="range measurement", threads=threads)
     for index in range(done, len(samples)):
         told = engine.infer({**samples[index], PHASE: np.array([index], np.int64)})
-        for name, histogram in found.items():
+        for name in strides:
             low, high, mean, sample = (told[part(name, what)] for what in PARTS)
-            if sizes[part(name, "size")]:
-                histogram.add(float(low), float(high), float(mean), sample)
+            found[name].add(float(low), float(high), float(mean), sample)
         if record and ((index + 1) % CHUNK == 0 or index + 1 == len(samples)):
             _write_down(record, found, index + 1)
         if progress:

@@ -16,7 +16,7 @@ h1 { font-size: 1.5em } h2 { font-size: 1.15em; margin-top: 2em; border-bottom: 
 table { border-collapse: collapse } td, th { padding: .2em .8em .2em 0; text-align: left; vertical-align: top }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums } th { border-bottom: 1px solid #999 }
 tr:nth-child(even) td { background: #f6f6f6 } img { max-width: 100%; display: block } code { font-size: .92em }
-details { margin: .6em 0 } summary { cursor: pointer } .worse { color: #b02020 } figcaption { color: #555; margin-bottom: 1em }
+details { margin: .6em 0 } summary { cursor: pointer } figcaption { color: #555; margin-bottom: 1em }
 """
 
 
@@ -156,5 +156,5 @@ def _is_number(cell: Any) -> bool:
     try:
         float(cell)
     except (TypeError, ValueError):
-        return cell == "-"
+        return bool(cell == "-")
     return True

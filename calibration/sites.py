@@ -20,7 +20,6 @@ _LAYOUT = (
     "Unsqueeze",
     "Squeeze",
     "Identity",
-    "Flatten",
     "Expand",
     "Mul",
     "Div",

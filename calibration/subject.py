@@ -154,7 +154,7 @@ def _referring(bundle: Bundle, graphs: Graphs) -> Subject:
     def decide(engines: Engines, view: UInt8Array) -> Decision:
         features = {**engines["vision.onnx"].infer({"image": view}), **text}
         logits = engines["fusion.onnx"].infer(features, ("mask_logits",))["mask_logits"].astype(np.float32)
-        shares = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
+        shares = np.asarray(1 / (1 + np.exp(-np.clip(logits, -60, 60))), np.float32)
         return Decision((shares > spec.threshold).astype(np.uint8), shares[None])
 
     colors = np.array([(0, 0, 0), (228, 64, 64)], np.uint8)

@@ -79,7 +79,7 @@ def export(
     target: Annotated[
         Target,
         typer.Option(
-            help="onnx: a bundle, of int8 for a CPU; cpu, tensorrt: int8 for that; rtx: with an engine of TensorRT-RTX; "
+            help="onnx: a bundle; cpu, tensorrt: in int8 for that; rtx: with an engine of TensorRT-RTX; "
             "triton-server: a repository."
         ),
     ] = Target.onnx,
@@ -172,9 +172,7 @@ def _make_int8(request: Request, wanted: _Calibration, output: Path, as_json: bo
     from rsseg_edge.export.int8 import Int8Request, export_int8
 
     if wanted.target in (Target.rtx, Target.triton_server):
-        raise UsageError(
-            f"--precision int8 makes a bundle: give that to --target {wanted.target.value} with --model, in a second step"
-        )
+        raise UsageError(f"--precision int8 makes a bundle: give that to --target {wanted.target.value} as --model")
     asked = Int8Request(
         wanted.path,
         "tensorrt" if wanted.target is Target.tensorrt else "cpu",
