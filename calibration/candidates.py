@@ -45,10 +45,10 @@ def images(where: str, root: Path | None, report: Report) -> Iterator[UInt8Array
 
 def is_dataset(where: str) -> bool:
     """Whether a name is one of the table, and no file here."""
-    from rsseg_edge.datasets.table import describe, is_description
+    from rsseg_edge.datasets.table import describe
 
     if Path(where).exists():
-        return is_description(where)
+        return Path(where).suffix == ".toml"
     try:
         describe(where)
     except UsageError:

@@ -58,8 +58,8 @@ class Histogram:
         if self.reach == 0:
             self.zeros += sample.size
             return
-        places = np.clip((sample.ravel() / self.reach + 1) * (BINS / 2), 0, BINS - 1).astype(np.int64)
-        self.counts += np.bincount(places, minlength=BINS)
+        places = np.floor(sample.ravel().astype(np.float64) * (BINS / 2 / self.reach)).astype(np.int64) + BINS // 2
+        self.counts += np.bincount(np.clip(places, 0, BINS - 1), minlength=BINS)
 
     def _stretch(self, reach: float) -> None:
         if self.reach == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,7 +133,7 @@ def _take_up(record: Record, found: dict[str, Histogram]) -> int:
             counts, scalars = arrays["counts"], arrays["scalars"]
             if int(arrays["done"]) != state["done"] or counts.shape != (len(found), BINS):
                 return 0
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return 0
     for histogram, row, (low, high, finite, reach, zeros) in zip(found.values(), counts, scalars, strict=True):
         histogram.low, histogram.high, histogram.finite = float(low), float(high), bool(finite)

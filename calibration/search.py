@@ -14,7 +14,7 @@ from rsseg_edge.calibration.plan import Plan
 from rsseg_edge.calibration.subject import Decision, Graphs, Subject
 from rsseg_edge.types import UInt8Array
 
-ROUNDS = 9
+ROUNDS = 15
 """Timed runs of each alternative, in turn, of which the median counts."""
 
 SLOWER = 0.03

@@ -12,12 +12,13 @@ import pytest
 onnx = pytest.importorskip("onnx", reason="calibration is the lab side: it needs onnx")
 
 WIDTH = 16
+COLORS = {"a": [200, 0, 0], "b": [0, 200, 0], "c": [0, 0, 200]}
 
 
 def small_graph(outlier: float = 1.0) -> onnx.ModelProto:
     """uint8 image [1, H, W, 3] to class map, confidence and logits of three classes at a quarter of its sides.
 
-    A convolution, a depthwise one, one with a sum around it, a LayerNorm with a channel ``outlier`` times as large as
+    A convolution, a depthwise one, one behind a sum of both, a LayerNorm with a channel ``outlier`` times as large as
     the others, two matrix products, and a product as the last layer.
     """
     helper, kinds = onnx.helper, onnx.TensorProto
@@ -57,9 +58,9 @@ def small_graph(outlier: float = 1.0) -> onnx.ModelProto:
             pads=[1, 1, 1, 1],
         ),
         node("Clip", ["c1", "zero", "six"], ["x1"]),
-        node("Conv", ["x1", "net.blocks.0.1.weight", "net.blocks.0.1.bias"], ["c2"], name="pointwise"),
-        node("Add", ["c2", "x0"], ["sum"], name="around"),
-        node("Transpose", ["sum"], ["tokens"], perm=[0, 2, 3, 1]),
+        node("Add", ["x1", "x0"], ["sum"], name="around"),
+        node("Conv", ["sum", "net.blocks.0.1.weight", "net.blocks.0.1.bias"], ["c2"], name="pointwise"),
+        node("Transpose", ["c2"], ["tokens"], perm=[0, 2, 3, 1]),
         node("LayerNormalization", ["tokens", "norm.scale", "norm.shift"], ["normed"], name="norm", axis=-1),
         node("MatMul", ["normed", "val_1"], ["wide"], name="expand"),
         node("Relu", ["wide"], ["relu"]),
@@ -118,7 +119,9 @@ def small_bundle(graph: onnx.ModelProto, tmp_path_factory: pytest.TempPathFactor
         "name": "small",
         "model": "small",
         "config": {},
-        "classes": [{"name": n, "color": c} for n, c in zip("abc", ([200, 0, 0], [0, 200, 0], [0, 0, 200]))],
+        "classes": [
+            {"name": n, "color": c} for n, c in zip("abc", ([200, 0, 0], [0, 200, 0], [0, 0, 200]), strict=True)
+        ],
         "input": {"multiple_of": 32, "image_long_side": 96, "video_long_side": 96},
         "precision": {"name": "fp32"},
         "files": {"model.onnx": hashlib.sha256(model).hexdigest()},

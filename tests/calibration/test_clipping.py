@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("onnx")
 
-from rsseg_edge.calibration.clipping import METHODS, clip_range  # noqa: E402
-from rsseg_edge.calibration.histogram import Histogram  # noqa: E402
+from rsseg_edge.calibration.clipping import METHODS, clip_range
+from rsseg_edge.calibration.histogram import Histogram
 
 
 def histogram(values: np.ndarray) -> Histogram:
