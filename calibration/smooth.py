@@ -26,16 +26,15 @@ Floats = npt.NDArray[np.float32]
 
 
 def smoothable(model: onnx.ModelProto, sites: Sequence[Site]) -> dict[str, list[Site]]:
-    """LayerNorms with scale and shift of their own whose output is read by matrix products of ``sites`` alone: the
-    name of the output to the products."""
+    """LayerNorms with constant scale and shift whose output is read by matrix products of ``sites`` alone: the name of
+    the output to the products."""
     wiring = Wiring(model)
     by_node = {site.node: site for site in sites if site.kind == "matrix product"}
     found = {}
     for node in model.graph.node:
         name = node.output[0] if node.op_type == "LayerNormalization" else ""
         readers = wiring.readers.get(name, [])
-        own = [i for i in node.input[1:] if i in wiring.constants and len(wiring.readers[i]) == 1]
-        if not readers or name in wiring.outputs or len(own) != len(node.input) - 1:
+        if not readers or name in wiring.outputs or any(i not in wiring.constants for i in node.input[1:]):
             continue
         products = [by_node.get(reader.name) for reader in readers]
         sole = all(p is not None and p.activation == name and len(wiring.readers[p.weight]) == 1 for p in products)
@@ -73,8 +72,11 @@ def smooth(
         rows = np.max([np.abs(w).max(1) for w in weights.values()], axis=0).astype(np.float64)
         factor = np.maximum(top, top.max() * 1e-5) ** STRENGTH / np.maximum(rows, rows.max() * 1e-5) ** (1 - STRENGTH)
         factor = (factor / np.exp(np.log(factor).mean())).astype(np.float32)  # the tensor keeps its magnitude
-        for scale in wiring.makers[name].input[1:]:
-            _store(wiring, scale, wiring.array(scale) / factor)
+        norm = wiring.makers[name]
+        for i, scale in enumerate(norm.input[1:], 1):  # a constant of its own: exporters share equal ones
+            norm.input[i] = f"{scale}/{name}"
+            value = np.ascontiguousarray(wiring.array(scale) / factor, np.float32)
+            made.graph.initializer.append(numpy_helper.from_array(value, norm.input[i]))
         for site in sites:
             shape = (-1, 1) if site.axis == 1 else (1, -1)
             _store(wiring, site.weight, wiring.array(site.weight) * factor.reshape(shape))
