@@ -24,8 +24,8 @@ from rsseg_edge.export.request import Draft, Request, Say, training_of
 from rsseg_edge.models.cris.config import CRISConfig, load_config
 from rsseg_edge.models.cris.network import CRIS
 from rsseg_edge.models.cris.official import load_official
-from rsseg_edge.models.cris.pretrained import read_state
 from rsseg_edge.models.cris.words import read_words, word_tokenizer
+from rsseg_edge.models.foreign import read_state
 from rsseg_edge.preprocess.letterbox import letterbox
 from rsseg_edge.prompts.tokenizer import Tokenizer
 from rsseg_edge.training.referring.predict import border_of

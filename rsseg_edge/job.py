@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from rsseg_edge.engines.choose import EngineName, Say
 from rsseg_edge.errors import UsageError
@@ -22,6 +23,8 @@ from rsseg_edge.sinks.klv_transport import KlvTransport, may_carry_klv
 from rsseg_edge.sinks.overlay_video import OverlayVideo
 from rsseg_edge.sources.base import Selection, Source
 from rsseg_edge.sources.choose import open_source
+from rsseg_edge.temporal.flicker import Flicker
+from rsseg_edge.temporal.segmenter import GridSegmenter, Steadiness, TemporalSegmenter
 from rsseg_edge.types import Report, Result
 
 
@@ -82,6 +85,8 @@ class Request:
         sentences: what a referring model segments.
         maps: what is put on the map.
         engine: what runs the network; see :func:`rsseg_edge.engines.choose.open_engine`.
+        steadiness: what earlier frames of a video are for.
+        flicker: whether the flicker of what is shown is measured.
     """
 
     where: str
@@ -98,6 +103,8 @@ class Request:
     sentences: Sequence[str] = ()
     maps: MapRequest = field(default_factory=MapRequest)
     engine: EngineName = "auto"
+    steadiness: Steadiness = field(default_factory=Steadiness)
+    flicker: bool = False
 
 
 class Job:
@@ -111,6 +118,8 @@ class Job:
     Attributes:
         notes: a line for each sentence that was cut.
         change: what it took to set the vocabulary; None where none was asked for.
+        temporal: what makes a video steady; None where it was not asked for.
+        flicker: the sink that measures it; None where it was not asked for.
 
     Raises:
         UsageError: the request cannot be met.
@@ -134,7 +143,11 @@ class Job:
         self.sinks = _sinks(self.source, request, threads.codec, report)
         if self._locator is not None:
             self.sinks += map_sinks(self._locator, request.maps, request.classes_only)
-        self._pipeline = Pipeline(self.source.frames(), self.segmenter, self.sinks)
+        self.flicker = Flicker() if request.flicker else None
+        if self.flicker is not None:
+            self.sinks.append(self.flicker)
+        self.temporal = _temporal(self.segmenter, self.source, request)
+        self._pipeline = Pipeline(self.source.frames(), self.temporal or self.segmenter, self.sinks)
 
     def run(self, on_result: Callable[[Result], None] | None = None) -> Outcome:
         """See :meth:`rsseg_edge.pipeline.Pipeline.run`."""
@@ -171,6 +184,13 @@ def _refer(segmenter: Segmenter, request: Request) -> tuple[str, ...]:
     if request.sentences:
         raise UsageError(f"model {request.model} reads no sentences: --refer is for referring models such as cris")
     return ()
+
+
+def _temporal(segmenter: Segmenter, source: Source, request: Request) -> TemporalSegmenter | None:
+    wanted = request.steadiness.wanted
+    if source.video is None and (wanted or request.flicker):
+        raise UsageError("--smooth, --keyframes and --flicker are for videos: still images have no order in time")
+    return TemporalSegmenter(cast(GridSegmenter, segmenter), request.steadiness) if wanted else None
 
 
 def set_vocabulary(segmenter: Segmenter, request: Request) -> Change | None:

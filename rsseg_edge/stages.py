@@ -20,15 +20,18 @@ class StageTimes:
     """How long a stage worked on each frame.
 
     Attributes:
+        begin: when each frame's work began, seconds of ``time.perf_counter``.
         wall: seconds a frame, waiting for other stages left out.
         cpu: seconds a frame of its own thread's processor time; threads of a codec or of the runtime are not in it.
     """
 
+    begin: array[float] = field(default_factory=lambda: array("d"))
     wall: array[float] = field(default_factory=lambda: array("d"))
     cpu: array[float] = field(default_factory=lambda: array("d"))
 
     def add(self, since: Moment) -> None:
         """Count a frame whose work began at a moment, on this thread."""
+        self.begin.append(since.wall)
         self.wall.append(time.perf_counter() - since.wall)
         self.cpu.append(time.thread_time() - since.cpu)
 

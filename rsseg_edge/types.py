@@ -146,12 +146,14 @@ class Segmentation:
         table: names and colours.
         masks: bool [len(classes) - 1, H, W] where the classes but the first, which is the background, may overlap: the
             class map holds the best of them. None where every pixel is of one class.
+        keyframe: whether the network saw the image, or it is shown by one before; None where it sees every image.
     """
 
     class_map: UInt8Array
     confidence: UInt8Array
     table: ClassTable
     masks: npt.NDArray[np.bool_] | None = None
+    keyframe: bool | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -30,6 +30,8 @@ def session(model: bytes, threads: int, *, ours: bool = True) -> ort.InferenceSe
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    # Contestants take turns: threads that still spin after one's turn would hold the cores that the next one needs.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     if ours:
         options.register_custom_ops_library(str(ort_library()))
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import platform
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
@@ -14,16 +16,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rsseg_edge.bench.contestants import Contest
+from rsseg_edge.bench.graph import network_graph
+from rsseg_edge.bench.operations import count_operations
+from rsseg_edge.bench.power import Power, PowerMeter
+from rsseg_edge.bench.roofline import Roofline, predict
 from rsseg_edge.bundle import Manifest, open_bundle
 from rsseg_edge.engines.base import Pending
 from rsseg_edge.engines.choose import EngineName, Say
 from rsseg_edge.errors import UsageError
 from rsseg_edge.job import Job, Request, available_cores
+from rsseg_edge.kernels.parts import Part
+from rsseg_edge.segmenters.open_vocabulary import Prepared
 from rsseg_edge.sinks.base import Sink
 from rsseg_edge.sources.base import Selection
 from rsseg_edge.types import Frame, Result
 
 WARM_UP = 5
+BLOCK = 10  # frames whose median is compared with that of the next ones
+STABLE = 0.02  # the largest relative difference of the last three blocks' medians that counts as none
 KEPT = 24  # frames that the stages after decoding are measured on, again and again: 100 MB at 1280x720
 
 
@@ -48,6 +59,17 @@ class Timing:
         """Seconds that a share ``q`` of the frames stayed below."""
         return float(np.quantile(self.wall, q))
 
+    @property
+    def jitter(self) -> float:
+        """Standard deviation of the frames, seconds."""
+        return float(self.wall.std())
+
+    @property
+    def spread(self) -> float:
+        """Seconds that the median may be off: half the range of the medians of five parts, in their order."""
+        parts = [np.median(part) for part in np.array_split(self.wall, 5) if len(part)]
+        return float(max(parts) - min(parts)) / 2
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -58,12 +80,30 @@ class Measured:
         alone: by stage; ``infer`` is the engine alone.
         together: frames a second of the whole pipeline.
         together_cpu: seconds of all cores a frame.
+        timeline: by stage, beginning and length of each frame's work in the pipeline: float64 [frames, 2], seconds.
+        load: seconds from the bundle's name to a segmenter.
+        first_frame: seconds that its first image took, what is made ready then included.
+        memory: most bytes resident while all stages ran.
+        power: while all stages ran; None where it was not asked for.
+        frames: of the whole pipeline.
+        contest: the graph through other runtimes; None where it was not asked for.
+        roofline: the graph on a board, predicted; None where it was not asked for.
+        accuracy: measures on labelled data, in percent; None where none was given.
     """
 
     about: dict[str, str]
     alone: dict[str, Timing]
     together: float
     together_cpu: float
+    timeline: dict[str, npt.NDArray[np.float64]]
+    load: float
+    first_frame: float
+    memory: float
+    power: Power | None
+    frames: int
+    contest: Contest | None = None
+    roofline: Roofline | None = None
+    accuracy: dict[str, float] | None = None
 
     @property
     def overlap(self) -> float:
@@ -80,6 +120,9 @@ def measure(
     frames: int = 150,
     engine: EngineName = "auto",
     say: Say | None = None,
+    power: bool = False,
+    compare: bool = False,
+    board: Part | None = None,
 ) -> Measured:
     """Measure a bundle on a video.
 
@@ -91,6 +134,9 @@ def measure(
         frames: how many each measurement takes.
         engine: what runs the network; see :func:`rsseg_edge.engines.choose.open_engine`.
         say: told which engine it is and why.
+        power: whether power is read while all stages run.
+        compare: whether the graph runs through other runtimes too.
+        board: predict its bound there.
 
     Raises:
         UsageError: the video or the model is not there, or the video is none.
@@ -106,23 +152,46 @@ def measure(
             threads=threads,
             engine=engine,
         )
-        alone, about = _alone(Job(request, _ignore, say), open_bundle(model).manifest, frames)
+        begin = time.perf_counter()
+        job = Job(request, _ignore, say)
+        load = time.perf_counter() - begin
+        graph = network_graph(job, model) if compare or board else None
+        alone, about, first = _alone(job, open_bundle(model).manifest, frames)
         job = Job(request, _ignore)
+        meter = PowerMeter() if power else None
         cpu = time.process_time()
-        outcome = job.run()
+        with meter or nullcontext():
+            outcome = job.run()
         cpu = time.process_time() - cpu
     if outcome.error is not None:
         raise outcome.error
-    return Measured(about, alone, outcome.frames / outcome.seconds, cpu / outcome.frames)
+    start = min(times.begin[0] for times in outcome.stages.values())
+    return Measured(
+        about,
+        alone,
+        outcome.frames / outcome.seconds,
+        cpu / outcome.frames,
+        {name: np.column_stack((np.asarray(t.begin) - start, t.wall)) for name, t in outcome.stages.items()},
+        load,
+        first,
+        _peak_memory(),
+        meter.result if meter else None,
+        outcome.frames,
+        graph.contest(engine, job.threads.inference) if graph and compare else None,
+        predict(count_operations(graph.model, graph.shapes), board) if graph and board else None,
+    )
 
 
-def _alone(job: Job, manifest: Manifest, frames: int) -> tuple[dict[str, Timing], dict[str, str]]:
+def _alone(job: Job, manifest: Manifest, frames: int) -> tuple[dict[str, Timing], dict[str, str], float]:
     """Each stage by itself, on the frames that the stage before it gave."""
     segmenter, source, sinks = job.segmenter, job.source, job.sinks
     if source.video is None:
         raise UsageError("rsseg-bench takes a video: stages overlap from frame to frame")
     kept: list[Frame] = []
     alone = {"decode": _timed(_keeping(source.frames(), kept), frames)}
+    begin = time.perf_counter()
+    segmenter(kept[0].image)
+    first = time.perf_counter() - begin
     alone["prepare"] = _timed((segmenter.prepare(frame.image) for frame in cycle(kept)), frames)
     prepared = [segmenter.prepare(frame.image) for frame in kept]
     alone["infer"] = _timed((_waited(segmenter.infer(canvas)) for canvas in cycle(prepared)), frames)
@@ -141,7 +210,8 @@ def _alone(job: Job, manifest: Manifest, frames: int) -> tuple[dict[str, Timing]
         sink.discard()
     source.close()
     segmenter.close()
-    return alone, _about(job, manifest, results[0].frame.image.shape, prepared[0].shape)
+    seen = prepared[0].crops.shape if isinstance(prepared[0], Prepared) else prepared[0].shape
+    return alone, _about(job, manifest, results[0].frame.image.shape, seen), first
 
 
 def _waited(raw: Any) -> Any:
@@ -169,7 +239,7 @@ def _written(results: list[Result], sinks: Sequence[Sink]) -> Iterator[None]:
 
 
 def _timed(work: Iterator[object], frames: int) -> Timing:
-    """Time of each step of an iterator, after some steps of warm-up, which are part of a short input."""
+    """Time of each step of an iterator, after some steps of warm-up, until the median is stable or all are done."""
     wall: list[float] = []
     for _ in islice(work, WARM_UP):
         pass
@@ -177,10 +247,30 @@ def _timed(work: Iterator[object], frames: int) -> Timing:
     for _ in islice(work, frames):
         now = time.perf_counter()
         wall.append(now - begin)
-        begin = now
+        if len(wall) % BLOCK == 0 and _is_stable(wall):
+            break
+        begin = time.perf_counter()
     if not wall:
         raise UsageError(f"the video is too short to measure on: it takes more than {WARM_UP} frames")
     return Timing(np.asarray(wall), (time.process_time() - cpu) / len(wall))
+
+
+def _is_stable(wall: Sequence[float]) -> bool:
+    """Whether the last three blocks have the same median, all but :data:`STABLE` of it."""
+    if len(wall) < 5 * BLOCK:
+        return False
+    medians = np.median(np.reshape(wall[-3 * BLOCK :], (3, BLOCK)), axis=1)
+    return bool(np.ptp(medians) < STABLE * np.median(medians))
+
+
+def _peak_memory() -> float:
+    """Most bytes that this process ever had resident."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak) * (1 if sys.platform == "darwin" else 1024)
 
 
 def _about(job: Job, bundle: Manifest, shown: Sequence[int], seen: Sequence[int]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rsseg_edge.cli import EngineChoice, run_app, say
+from rsseg_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from rsseg_edge.bench.run import Measured
@@ -19,37 +21,106 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def bench(
-    model: Annotated[str, typer.Argument(help="Shipped bundle by name, or any bundle's folder.")],
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="MODEL...", help="Shipped bundles by name, or folders.  [default: segclip-tiny]"),
+    ] = None,
     video: Annotated[
         Path | None, typer.Option(help="Video to run on.  [default: a generated flight, 1280x720]")
     ] = None,
-    long_side: Annotated[
+    size: Annotated[
         int | None, typer.Option(help="Longest side that the network sees, pixels.  [default: the bundle's]")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Cores for the network.  [default: all but one]")] = None,
     engine: Annotated[EngineChoice, typer.Option(help="What runs the network.")] = EngineChoice.auto,
-    frames: Annotated[int, typer.Option(min=30, help="Frames that each measurement takes.")] = 150,
+    frames: Annotated[int, typer.Option(min=30, help="Frames that each measurement takes at most.")] = 150,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="The graph through ONNX Runtime's operators, OpenVINO and PyTorch too.")
+    ] = False,
+    roofline: Annotated[
+        str | None, typer.Option(metavar="BOARD", help="Predict the bound on a board, for instance 'orin nano'.")
+    ] = None,
+    power: Annotated[
+        bool, typer.Option("--power", help="Power and energy a frame, where something here tells it.")
+    ] = False,
+    data: Annotated[str | None, typer.Option(help="Labelled data set: accuracy beside speed.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder that it was unpacked in.")] = None,
+    report: Annotated[
+        list[Path] | None, typer.Option(help="Write a page (.html), Markdown (.md) or JSON (.json); repeatable.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
     """Measure the engine alone, each stage alone, and the whole pipeline on the same video.
 
-    "alone" runs nothing beside it. "core ms" adds up all cores. The last line is the rate of the whole pipeline by
-    that of the slowest stage alone.
+    "alone" runs nothing beside it, until its median is stable. "core ms" adds up all cores. The last line is the rate
+    of the whole pipeline by that of the slowest stage alone.
     """
+    from rsseg_edge.bench.report import to_json
+    from rsseg_edge.bench.roofline import find_board
     from rsseg_edge.bench.run import measure
 
+    board = find_board(roofline) if roofline else None
+    _check_reports(report or [])
+    measurements = []
     with TemporaryDirectory(prefix="rsseg-bench-") as folder:
         if video is None:
             video = Path(folder) / "flight.mp4"
             say("making a video to run on ...")
             _generate(video, frames)
-        measured = measure(
-            model, video, long_side=long_side, threads=threads, frames=frames, engine=engine.value, say=say
-        )
+        for model in models or ["segclip-tiny"]:
+            say(f"measuring {model} ...")
+            measured = measure(
+                model,
+                video,
+                long_side=size,
+                threads=threads,
+                frames=frames,
+                engine=engine.value,
+                say=say,
+                power=power,
+                compare=compare,
+                board=board,
+            )
+            if data is not None:
+                measured = replace(measured, accuracy=_accuracy(model, data, root))
+            measurements.append(measured)
+            if not as_json:
+                _print(measured)
     if as_json:
-        print(json.dumps(_as_dict(measured), ensure_ascii=False))
-    else:
-        _print(measured)
+        found = [to_json(measured) for measured in measurements]
+        print(json.dumps(found[0] if len(found) == 1 else found, ensure_ascii=False))
+    for path in report or []:
+        _write(measurements, path)
+        say(f"-> {path}")
+
+
+def _check_reports(paths: list[Path]) -> None:
+    for path in paths:
+        if path.suffix not in {".html", ".md", ".json"}:
+            raise UsageError(f"--report {path}: a name that ends in .html, .md or .json says which it is")
+
+
+def _write(measurements: list[Measured], path: Path) -> None:
+    from rsseg_edge.bench.report import write_report
+
+    write_report(measurements, path)
+
+
+def _accuracy(model: str, data: str, root: Path | None) -> dict[str, float]:
+    """mIoU and the IoU of every class, in percent, as rsseg-eval measures them."""
+    from rsseg_edge.datasets.reader import open_dataset
+    from rsseg_edge.evaluation.evaluate import evaluate
+    from rsseg_edge.evaluation.subject import open_subject
+    from rsseg_edge.evaluation.vocabulary import match_subject
+
+    dataset = open_dataset(data, root, "val")
+    segmenter = open_subject(model)
+    say(f"measuring the accuracy of {model} on {data} ...")
+    match = match_subject(segmenter, dataset.spec)
+    matrix = evaluate(lambda image: segmenter(image).class_map, dataset, match=match)
+    segmenter.close()
+    named = zip(matrix.classes.names, matrix.iou, strict=True)
+    return {"mIoU": 100 * float(matrix.miou)} | {name: 100 * float(value) for name, value in named}
 
 
 def _generate(path: Path, frames: int) -> None:
@@ -59,30 +130,12 @@ def _generate(path: Path, frames: int) -> None:
     write_clip(path, (sample.image for sample in generate_clip(0, frames, 720, 1280)))
 
 
-def _as_dict(measured: Measured) -> dict[str, object]:
-    return {
-        "about": measured.about,
-        "alone": {
-            name: {
-                "median_ms": round(1e3 * timing.quantile(0.5), 3),
-                "p90_ms": round(1e3 * timing.quantile(0.9), 3),
-                "p99_ms": round(1e3 * timing.quantile(0.99), 3),
-                "core_ms": round(1e3 * timing.cpu, 3),
-                "frames_per_second": round(timing.rate, 2),
-            }
-            for name, timing in measured.alone.items()
-        },
-        "together": {
-            "frames_per_second": round(measured.together, 2),
-            "core_ms": round(1e3 * measured.together_cpu, 3),
-            "by_slowest_alone": round(measured.overlap, 3),
-        },
-    }
-
-
 def _print(measured: Measured) -> None:
+    import numpy as np
     from rich.console import Console
     from rich.table import Table
+
+    from rsseg_edge.bench.contestants import OURS
 
     console = Console()
     about = Table.grid(padding=(0, 2))
@@ -98,6 +151,24 @@ def _print(measured: Measured) -> None:
     table.add_row("[bold]together[/]", "", "", "", f"{1e3 * measured.together_cpu:.1f}", f"{measured.together:.1f}")
     console.print(table)
     console.print(f"together / slowest alone: [bold]{measured.overlap:.2f}[/]")
+    console.print(
+        f"[dim]loaded in {measured.load:.2f} s, first frame {1e3 * measured.first_frame:.0f} ms, "
+        f"at most {measured.memory / 1e6:.0f} MB[/]"
+    )
+    if measured.power:
+        joules = measured.power.joules(measured.frames)
+        figures = f"{measured.power.watts:.1f} W, {joules:.3f} J a frame, " if joules is not None else ""
+        console.print(f"power: {figures}{measured.power.source}")
+    if measured.contest:
+        for name, wall in measured.contest.wall.items():
+            ratio = "" if name == OURS else f", {measured.contest.ratio(name):.2f} of ours"
+            console.print(f"{name}: {1e3 * float(np.median(wall)):.1f} ms{ratio}")
+        for name, why in measured.contest.absent.items():
+            console.print(f"[dim]{name}: {why}[/]")
+    if roof := measured.roofline:
+        console.print(f"predicted on {roof.board.name}: {1e3 * roof.total:.2f} ms at the least")
+    if measured.accuracy:
+        console.print("accuracy, %: " + ", ".join(f"{k} {v:.1f}" for k, v in measured.accuracy.items()))
 
 
 def main() -> None:

@@ -72,6 +72,13 @@ def run(
     mount: Annotated[
         float | None, typer.Option(metavar="DEG", help="Map: elevation of a camera without gimbal; -90 is down.")
     ] = None,
+    smooth: Annotated[
+        float, typer.Option(min=0, max=0.99, help="Video: weight of the past in a frame's scores; 0.6 halves flicker.")
+    ] = 0.0,
+    keyframes: Annotated[
+        int, typer.Option(metavar="K", min=1, help="Video: the network sees one frame of K, more where much moves.")
+    ] = 1,
+    flicker: Annotated[bool, typer.Option("--flicker", help="Video: measure how much the classes flicker.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the closing table as JSON on stdout.")] = False,
     bands: Annotated[
         str | None, typer.Option(metavar="R,G,B", help="Scene: bands of red, green, blue, from 1.")
@@ -112,13 +119,14 @@ def run(
     3 parts of a scene could not be read and have no data now, 130 interrupted.
     """
     from rsseg_edge.cli.progress import FrameProgress
-    from rsseg_edge.cli.summary import print_table, summary_json
+    from rsseg_edge.cli.summary import print_steadiness, print_table, steadiness_json, summary_json
     from rsseg_edge.errors import UsageError
     from rsseg_edge.job import Job, Request, Vocabulary
     from rsseg_edge.maps import MapRequest
     from rsseg_edge.prompts.vocabulary import split_classes
     from rsseg_edge.scenes.probe import scene_inputs
     from rsseg_edge.sources.base import Selection
+    from rsseg_edge.temporal.segmenter import Steadiness
 
     problems: list[str] = []
 
@@ -144,6 +152,7 @@ def run(
             "--start": start, "--end": end, "--refer": refer or None, "--geo": geo, "--geo-merge": geo_merge,
             "--mosaic": mosaic, "--telemetry": telemetry, "--telemetry-offset": telemetry_offset, "--dem": dem,
             "--ground": ground, "--fov": fov, "--mount": mount,
+            "--smooth": smooth, "--keyframes": keyframes != 1, "--flicker": flicker,
         }  # fmt: skip
         _refuse(frame_options, f"{where} is georeferenced: {{}} is for videos and images")
         from rsseg_edge.cli.scenes import SceneArguments, run_scenes
@@ -159,6 +168,7 @@ def run(
     request = Request(
         where, model, out, selection, names, alpha, class_maps, long_side, threads,
         vocabulary=vocabulary, fast=fast, sentences=refer or (), maps=maps, engine=engine.value,
+        steadiness=Steadiness(smooth, keyframes), flicker=flicker,
     )  # fmt: skip
     job = Job(request, report, say)
     for note in job.notes:
@@ -175,9 +185,10 @@ def run(
     with FrameProgress(job.source.expected) as progress:
         outcome = job.run(on_result=progress.advance)
     if as_json:
-        print(summary_json(outcome, job.counted(outcome), problems))
+        print(summary_json(outcome, job.counted(outcome), problems, steadiness_json(job)))
     else:
         print_table(outcome, job.counted(outcome), out)
+        print_steadiness(job, outcome)
     if outcome.error is not None:
         raise outcome.error
     if outcome.stopped:

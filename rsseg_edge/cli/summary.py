@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rsseg_edge.job import Job
 from rsseg_edge.pipeline import Outcome
 
 
@@ -37,8 +38,28 @@ def print_table(outcome: Outcome, counted: Sequence[str], out: Path) -> None:
     console.print(side_by_side)
 
 
-def summary_json(outcome: Outcome, counted: Sequence[str], problems: Sequence[str]) -> str:
-    """The same as one JSON object."""
+def print_steadiness(job: Job, outcome: Outcome) -> None:
+    """How many frames the network saw, and how much the classes flicker, a line each where it was asked for."""
+    if job.temporal is not None:
+        print(f"key frames: {job.temporal.keyframes} of {outcome.frames} frames went through the network")
+    if job.flicker is not None and job.flicker.meter.share is not None:
+        share = 100 * job.flicker.meter.share
+        print(f"flicker: {share:.2f} % of the pixels that look the same, motion taken into account, change class")
+
+
+def steadiness_json(job: Job) -> dict[str, object]:
+    """The same for :func:`summary_json`."""
+    result: dict[str, object] = {}
+    if job.temporal is not None:
+        result["keyframes"] = job.temporal.keyframes
+    if job.flicker is not None:
+        share = job.flicker.meter.share
+        result["flicker"] = None if share is None else round(share, 6)
+    return result
+
+
+def summary_json(outcome: Outcome, counted: Sequence[str], problems: Sequence[str], more: Mapping[str, object]) -> str:
+    """The same as one JSON object, with ``more`` in it."""
     return json.dumps(
         {
             "frames": outcome.frames,
@@ -46,6 +67,7 @@ def summary_json(outcome: Outcome, counted: Sequence[str], problems: Sequence[st
             "frames_per_second": round(outcome.frames / outcome.seconds, 2) if outcome.seconds else 0.0,
             "complete": not (problems or outcome.error or outcome.stopped),
             "problems": [*problems, *([str(outcome.error)] if outcome.error else [])],
+            **more,
             "stages": {
                 name: {
                     "median_ms": round(1e3 * times.quantile(0.5), 3),

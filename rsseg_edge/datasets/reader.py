@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from rsseg_edge.datasets.description import is_description
 from rsseg_edge.datasets.masks import MaskDecoder, image_area, read_image
 from rsseg_edge.datasets.pattern import PathPattern, matches_any
 from rsseg_edge.datasets.sample import Sample, SegmentationDataset
-from rsseg_edge.datasets.table import DatasetSpec, FilePair, Split, describe, is_description
+from rsseg_edge.datasets.table import DatasetSpec, FilePair, Split, describe
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.types import ClassTable
 

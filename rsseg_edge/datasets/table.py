@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from rsseg_edge.datasets.description import read_spec, read_toml
 from rsseg_edge.datasets.pattern import PathPattern
 from rsseg_edge.errors import UsageError
 from rsseg_edge.types import ClassTable
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 TABLE = Path(__file__).with_name("table.toml")
 
@@ -206,7 +200,7 @@ class DatasetSpec(_Strict):
 
 def dataset_names() -> list[str]:
     """Names of the data sets that the package describes."""
-    return list(_read(TABLE))
+    return list(read_toml(TABLE))
 
 
 def benchmark_sets() -> list[DatasetSpec]:
@@ -223,36 +217,4 @@ def describe(name_or_toml: str | os.PathLike[str]) -> DatasetSpec:
     Raises:
         UsageError: there is no such data set, or the file is not a valid description; the message names the field.
     """
-    text = os.fspath(name_or_toml)
-    if is_description(text):
-        path = Path(text)
-        row, name = _read(path), path.stem
-    else:
-        table = _read(TABLE)
-        if text not in table:
-            raise UsageError(
-                f"unknown data '{text}': it is one of {', '.join(table)}, or the path of a TOML file on a folder"
-            )
-        row, name = table[text], text
-    try:
-        return DatasetSpec.model_validate({"name": name, **row})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"data {text}: {where + ': ' if where else ''}{message}") from None
-
-
-def is_description(text: str) -> bool:
-    """Whether ``--data`` means a file with a description rather than a name of the table."""
-    return text.endswith(".toml") or os.sep in text
-
-
-@lru_cache(maxsize=8)
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from None
+    return read_spec(DatasetSpec, os.fspath(name_or_toml), TABLE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy.typing as npt
@@ -109,6 +110,27 @@ def _session(model: bytes, threads: int | None, library: Path | None, providers:
         options.register_custom_ops_library(str(library))
     # Between two quantised convolutions it would quantise a third that was left in float on purpose, by tensor.
     return ort.InferenceSession(model, options, providers=providers, disabled_optimizers=["WeightBiasQuantization"])
+
+
+def folded(model: bytes) -> bytes:
+    """A model of standard operators after ONNX Runtime computed what depends on constants alone.
+
+    Raises:
+        RssegError: ONNX Runtime does not load the model.
+    """
+    import onnxruntime as ort
+
+    with TemporaryDirectory(prefix="rsseg-folded-") as folder:
+        path = Path(folder) / "folded.onnx"
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(path)
+        try:
+            ort.InferenceSession(model, options, providers=[_CPU])
+        except Exception as error:
+            raise RssegError(f"ONNX Runtime {_version()} cannot load the graph: {_first_line(error)}") from None
+        return path.read_bytes()
 
 
 def _version() -> str:

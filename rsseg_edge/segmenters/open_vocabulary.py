@@ -21,6 +21,7 @@ from rsseg_edge.preprocess.windows import windows
 from rsseg_edge.prompts.colors import distinct_colors
 from rsseg_edge.prompts.vocabulary import parse_classes
 from rsseg_edge.prompts.words import WordFeatures
+from rsseg_edge.temporal.score_grid import ScoreGrid
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
 BACKGROUND = "background"
@@ -213,13 +214,33 @@ class OpenVocabularySegmenter:
 
     def finish(self, image: UInt8Array, raw: tuple[UInt8Array, UInt8Array, ClassTable]) -> Segmentation:
         """Bring what :meth:`infer` gave back to the size of the image."""
+        return _enlarged(image, *raw)
+
+    def infer_scores(self, prepared: Prepared) -> tuple[npt.NDArray[np.float32], Vocabulary, tuple[int, int]]:
+        """See :class:`rsseg_edge.temporal.segmenter.GridSegmenter`.
+
+        Raises:
+            RssegError: the engine failed.
+        """
+        vocabulary = self.vocabulary  # once: it may change while this runs
+        return self._cosines(prepared, vocabulary), vocabulary, prepared.size
+
+    def score_grid(
+        self, image: UInt8Array, raw: tuple[npt.NDArray[np.float32], Vocabulary, tuple[int, int]]
+    ) -> ScoreGrid:
+        """See :class:`rsseg_edge.temporal.segmenter.GridSegmenter`; the scores are the words' cosines, halved."""
         import cv2
 
-        class_map, confidence, table = raw
-        if class_map.shape != image.shape[:2]:
-            class_map = enlarge(class_map, *image.shape[:2])
-            confidence = cv2.resize(confidence, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
-        return Segmentation(class_map, confidence, table)
+        cosines, vocabulary, (height, width) = raw
+        scale = self._vocabulary_spec.logit_scale
+        half = (max(1, width // 2), max(1, height // 2))
+        scores = np.stack([cv2.resize(plane, half, interpolation=cv2.INTER_AREA) for plane in cosines])
+
+        def decide(image: UInt8Array, scores: npt.NDArray[np.float32]) -> Segmentation:
+            full = np.stack([cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in scores])
+            return _enlarged(image, *_decide(full, vocabulary, scale), vocabulary.table)
+
+        return ScoreGrid(scores, (0.0, 0.0, *half), vocabulary.table, decide)
 
     def scores(self, image: UInt8Array) -> npt.NDArray[np.float32]:
         """See :class:`rsseg_edge.segmenter.ScoringSegmenter`; the scores are the words' cosines."""
@@ -259,6 +280,15 @@ class OpenVocabularySegmenter:
                 count[top : top + h, left : left + w] += 1
         total /= count
         return total
+
+
+def _enlarged(image: UInt8Array, class_map: UInt8Array, confidence: UInt8Array, table: ClassTable) -> Segmentation:
+    import cv2
+
+    if class_map.shape != image.shape[:2]:
+        class_map = enlarge(class_map, *image.shape[:2])
+        confidence = cv2.resize(confidence, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return Segmentation(class_map, confidence, table)
 
 
 def _decide(cosines: npt.NDArray[np.float32], vocabulary: Vocabulary, scale: float) -> tuple[UInt8Array, UInt8Array]:

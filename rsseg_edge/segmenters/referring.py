@@ -21,6 +21,7 @@ from rsseg_edge.preprocess.letterbox import from_letterbox, letterbox
 from rsseg_edge.prompts.colors import distinct_colors
 from rsseg_edge.prompts.sentence import tidy_sentences
 from rsseg_edge.prompts.tokenizer import Tokenizer
+from rsseg_edge.temporal.score_grid import ScoreGrid
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
 BACKGROUND = "background"
@@ -166,9 +167,27 @@ class ReferringSegmenter:
 
         The confidence is the probability of what is shown: of the sentence, or of none of them.
         """
+        return self._decide(image, *raw)
+
+    def infer_scores(self, prepared: UInt8Array) -> tuple[npt.NDArray[np.float32], ClassTable]:
+        """See :class:`rsseg_edge.temporal.segmenter.GridSegmenter`.
+
+        Raises:
+            RssegError: the engine failed.
+        """
+        return self.infer(prepared)
+
+    def score_grid(self, image: UInt8Array, raw: tuple[npt.NDArray[np.float32], ClassTable]) -> ScoreGrid:
+        """See :class:`rsseg_edge.temporal.segmenter.GridSegmenter`; the scores are the sentences' probabilities."""
+        probabilities, table = raw
+        cells, (height, width) = probabilities.shape[1], image.shape[:2]
+        across, down = cells * width / max(height, width), cells * height / max(height, width)
+        box = ((cells - across) / 2, (cells - down) / 2, across, down)
+        return ScoreGrid(probabilities, box, table, lambda image, scores: self._decide(image, scores, table))
+
+    def _decide(self, image: UInt8Array, probabilities: npt.NDArray[np.float32], table: ClassTable) -> Segmentation:
         import cv2
 
-        probabilities, table = raw
         height, width = image.shape[:2]
         threshold = self._referring.threshold
         masks = np.empty((len(probabilities), height, width), bool)

@@ -11,6 +11,7 @@ from rsseg_edge.errors import RssegError
 from rsseg_edge.postprocess.enlarge import enlarge
 from rsseg_edge.preprocess.check import check_image
 from rsseg_edge.preprocess.fit import Fit, fit_size, to_canvas
+from rsseg_edge.temporal.score_grid import ScoreGrid
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
 
@@ -55,11 +56,39 @@ class SemanticSegmenter:
 
     def finish(self, image: UInt8Array, raw: Pending) -> Segmentation:
         """Bring what :meth:`infer` gave back to the size of the image."""
-        import cv2
 
         height, width = self._fit(image).content
         found = raw.result()
         class_map, confidence = (found[name][0, :height, :width] for name in ("class_map", "confidence"))
+        return self._enlarged(image, class_map, confidence)
+
+    def infer_scores(self, prepared: UInt8Array) -> Pending:
+        """See :class:`rsseg_edge.temporal.segmenter.GridSegmenter`.
+
+        Raises:
+            RssegError: the graph gives no logits.
+        """
+        self._require_logits()
+        return self._engine.start({"image": prepared}, ("logits",))
+
+    def score_grid(self, image: UInt8Array, raw: Pending) -> ScoreGrid:
+        """See :class:`rsseg_edge.temporal.segmenter.GridSegmenter`; the scores are the classes' shares."""
+        shares = _shares(raw.result()["logits"][0])
+        fit = self._fit(image)
+        down, across = (fit.content[axis] * shares.shape[1 + axis] / fit.canvas[axis] for axis in (0, 1))
+        return ScoreGrid(shares, (0.0, 0.0, across, down), self.table, self._decide_grid)
+
+    def _decide_grid(self, image: UInt8Array, shares: npt.NDArray[np.float32]) -> Segmentation:
+        import cv2
+
+        fit = self._fit(image)
+        height, width = fit.content
+        full = np.stack([cv2.resize(share, fit.canvas[::-1], interpolation=cv2.INTER_LINEAR) for share in shares])
+        return self._enlarged(image, *self.decide(full[:, :height, :width]))
+
+    def _enlarged(self, image: UInt8Array, class_map: UInt8Array, confidence: UInt8Array) -> Segmentation:
+        import cv2
+
         if class_map.shape != image.shape[:2]:
             class_map = enlarge(np.ascontiguousarray(class_map), *image.shape[:2])
             confidence = cv2.resize(confidence, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
@@ -83,16 +112,13 @@ class SemanticSegmenter:
         Raises:
             RssegError: the graph gives no logits.
         """
-        if "logits" not in self._engine.outputs:
-            raise RssegError("this bundle's graph gives no logits, so that windows cannot be blended: export it again")
+        self._require_logits()
         image = np.ascontiguousarray(image[None])
         logits = self._engine.infer({"image": image}, ("logits",))["logits"][0].astype(np.float32)
         expected = (len(self.table), *(side // self.score_stride for side in image.shape[1:3]))
         if logits.shape != expected:
             raise RssegError(f"the graph gave logits {list(logits.shape)} where {list(expected)} were expected")
-        shares: npt.NDArray[np.float32] = np.exp(logits - logits.max(0))
-        shares /= shares.sum(0)
-        return shares
+        return _shares(logits)
 
     def decide(self, scores: npt.NDArray[np.float32]) -> tuple[UInt8Array, UInt8Array]:
         """See :class:`rsseg_edge.segmenter.ScoringSegmenter`; between equal shares the first class wins."""
@@ -109,7 +135,18 @@ class SemanticSegmenter:
         """Release the engine."""
         self._engine.close()
 
+    def _require_logits(self) -> None:
+        if "logits" not in self._engine.outputs:
+            raise RssegError("this bundle's graph gives no logits, so that scores cannot be blended: export it again")
+
     def _fit(self, image: UInt8Array) -> Fit:
         spec = self.spec
         canvas = (spec.height, spec.width) if spec.height and spec.width else None
         return fit_size(*image.shape[:2], long_side=self.long_side, multiple=spec.multiple_of, canvas=canvas)
+
+
+def _shares(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Softmax over the classes, float32 [K, h, w]."""
+    shares: npt.NDArray[np.float32] = np.exp(logits - logits.max(0), dtype=np.float32)
+    shares /= shares.sum(0)
+    return shares

@@ -15,7 +15,7 @@ class FrameLog(Sink):
     """JSON lines (UTF-8).
 
     Each line holds ``index``, ``time`` (seconds, null for still images), ``name``, and under ``classes`` for each class
-    its ``pixels`` and ``share`` (of all pixels of the frame, 0..1).
+    its ``pixels`` and ``share`` (of all pixels of the frame, 0..1). With key frames, ``keyframe`` tells them apart.
 
     Args:
         path: the file.
@@ -40,6 +40,7 @@ class FrameLog(Sink):
             "index": result.frame.index,
             "time": result.frame.time,
             "name": result.frame.name,
+            **({} if result.segmentation.keyframe is None else {"keyframe": result.segmentation.keyframe}),
             "classes": {
                 table.names[k]: {"pixels": int(result.pixels[k]), "share": round(int(result.pixels[k]) / total, 6)}
                 for k in table.selected(self._only)

@@ -1,10 +1,14 @@
+import importlib.util
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from rsseg_edge.bench.contestants import OURS
+from rsseg_edge.bench.roofline import find_board
 from rsseg_edge.bench.run import measure
 from rsseg_edge.cli.bench import main
 from rsseg_edge.errors import UsageError
@@ -46,4 +50,32 @@ def test_json_of_the_command(
         main()
     measured = json.loads(capsys.readouterr().out)
     assert measured["together"]["by_slowest_alone"] > 0
-    assert set(measured["alone"]["infer"]) == {"median_ms", "p90_ms", "p99_ms", "core_ms", "frames_per_second"}
+    assert measured["alone"]["infer"]["median_ms"] <= measured["alone"]["infer"]["p99_ms"]
+    assert measured["first_frame_ms"] > 0 < measured["peak_memory_mb"]
+
+
+def test_the_graph_runs_in_turn_with_other_runtimes(
+    bundle: Path, tmp_path: Path, write_video: Callable[..., Path]
+) -> None:
+    clip = write_video(tmp_path / "a.mp4", stamps=range(40))
+    measured = measure(str(bundle), clip, frames=30, compare=True, power=True, board=find_board("h100"))
+    contest = measured.contest
+    assert contest is not None
+    assert contest.wall[OURS].min() > 0
+    assert "standard operators" in contest.absent["ONNX Runtime, standard operators"]
+    assert ("OpenVINO" in contest.wall) == (importlib.util.find_spec("openvino") is not None)
+    assert "no network" in contest.absent["PyTorch eager"]
+    assert measured.roofline is not None
+    assert measured.roofline.total > 0
+    assert measured.power is not None
+    for stage in measured.timeline.values():
+        assert (np.diff(stage[:, 0]) > 0).all()
+
+
+def test_a_report_of_another_kind_is_refused_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["rsseg-bench", "--report", "page.pdf"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "page.pdf" in capsys.readouterr().err

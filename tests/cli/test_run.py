@@ -292,3 +292,34 @@ def test_a_model_with_classes_of_its_own_takes_no_others(run: Callable[..., Ran]
     assert ran.code == 2
     assert "has classes of its own (dark, middle, bright): --classes" in ran.err
     assert run(clip, "--threshold", "0.5").code == 2
+
+
+def test_a_run_with_key_frames_says_how_many_and_how_much_it_flickers(
+    run: Callable[..., Ran], write_video: Write, tmp_path: Path
+) -> None:
+    video = write_video(tmp_path / "in.mp4", stamps=range(9), size=(160, 96))
+    plain = json.loads(run(video, "--model", "segclip-tiny", "--json").out)
+    assert "keyframes" not in plain
+    assert "flicker" not in plain
+    given = run(video, "--model", "segclip-tiny", "--keyframes", 4, "--smooth", 0.6, "--flicker", "--json")
+    summary = json.loads(given.out)
+    lines = [json.loads(line) for line in (tmp_path / "out" / "frames.jsonl").read_text().splitlines()]
+    assert given.code == 0
+    assert summary["frames"] == len(lines) == 9
+    assert summary["keyframes"] == sum(line["keyframe"] for line in lines) < 9
+    assert 0 <= summary["flicker"] < 1
+    assert "went through the network" in run(video, "--model", "segclip-tiny", "--keyframes", 4).out
+
+
+def test_steadiness_is_refused_where_there_is_no_time(run: Callable[..., Ran], tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64, 3), np.uint8))
+    for option in (("--smooth", 0.5), ("--keyframes", 3), ("--flicker",)):
+        refused = run(tmp_path / "a.png", *option)
+        assert refused.code == 2
+        assert "still images" in refused.err
+
+
+def test_a_bundle_without_scores_says_so(run: Callable[..., Ran], write_video: Write, tmp_path: Path) -> None:
+    refused = run(write_video(tmp_path / "in.mp4"), "--smooth", 0.5)
+    assert refused.code == 1
+    assert "no logits" in refused.err

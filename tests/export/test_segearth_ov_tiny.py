@@ -15,7 +15,7 @@ from rsseg_edge.errors import UsageError  # noqa: E402
 from rsseg_edge.export import segearth_ov_tiny as module  # noqa: E402
 from rsseg_edge.export.build import export  # noqa: E402
 from rsseg_edge.export.request import Request  # noqa: E402
-from rsseg_edge.models.segearth_ov.simfeatup import SimFeatUp  # noqa: E402
+from rsseg_edge.models.segearth_ov.tiny.cosines import CosineUpsampler  # noqa: E402
 from rsseg_edge.prompts.bank import bank_phrases  # noqa: E402
 from rsseg_edge.training.checkpoint import TrainedModel, save_model  # noqa: E402
 from rsseg_edge.training.open_vocabulary import predict  # noqa: E402
@@ -41,7 +41,7 @@ def checkpoint(small_tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Writes a checkpoint with or without an upsampler."""
 
     def write(upsampled: bool) -> tuple[Path, torch.nn.Module]:
-        network = small_tiny(SimFeatUp(8, "jbu_one") if upsampled else None).eval()
+        network = small_tiny(CosineUpsampler(8, "jbu_stack") if upsampled else None).eval()
         config = network.config.model_copy(update={"long_side": 128})
         monkeypatch.setattr(predict, "load_config", lambda name: config)
         monkeypatch.setattr(module, "WordEncoder", Letters)

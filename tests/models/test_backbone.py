@@ -99,11 +99,11 @@ def test_wrong_weights_are_refused(tmp_path: Path):
 
     text = tmp_path / "notes.pt"
     text.write_text("not weights")
-    with pytest.raises(UsageError, match="not a PyTorch state dict"):
+    with pytest.raises(UsageError, match="nor a PyTorch state dict"):
         load(text)
     listing = tmp_path / "list.pt"
     torch.save([torch.zeros(2)], listing)
-    with pytest.raises(UsageError, match="not a PyTorch state dict"):
+    with pytest.raises(UsageError, match="nor a PyTorch state dict"):
         load(listing)
     other = tmp_path / "other.pt"
     torch.save(timm.create_model("resnet18", pretrained=False).state_dict(), other)

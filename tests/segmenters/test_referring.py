@@ -7,11 +7,13 @@ import json
 import threading
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 import rsseg_edge
 from rsseg_edge.errors import RssegError, UsageError
+from rsseg_edge.temporal.segmenter import Steadiness, TemporalSegmenter
 
 SIDE, LENGTH = 64, 6
 COLORS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "pink": (1, 0, 0)}
@@ -348,3 +350,20 @@ def test_it_runs_where_the_lab_is_not_installed(bundle: Path, picture: Path, tmp
     done = subprocess.run([*command, "-o", str(tmp_path / "out")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "a.overlay.png").exists()
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 100), (131, 57)])
+def test_masks_follow_the_motion_between_key_frames(segmenter, height: int, width: int) -> None:
+    segmenter.refer(["the red", "the green"])
+    wide = halves(height, width + 3)
+    wide[..., 2] = cv2.blur(np.random.default_rng(0).integers(0, 255, wide.shape[:2], np.uint8), (5, 5))
+    images = [np.ascontiguousarray(wide[:, i : i + width]) for i in range(4)]
+    steady = TemporalSegmenter(segmenter, Steadiness(keyframes=4))
+    results = [steady(image) for image in images]
+    assert [result.keyframe for result in results] == [True, False, False, False]
+    for image, result in zip(images, results, strict=True):
+        alone = segmenter(image)
+        assert result.table is alone.table
+        assert (result.masks == alone.masks).mean() > 0.96
+    segmenter.refer(["the red"])
+    assert steady(images[3]).keyframe is True

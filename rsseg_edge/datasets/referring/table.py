@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from rsseg_edge.datasets.table import is_description
+from rsseg_edge.datasets.description import is_description, read_spec, read_toml
 from rsseg_edge.errors import UsageError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 TABLE = Path(__file__).with_name("table.toml")
 
@@ -62,15 +54,15 @@ class GivenSpec(BaseModel):
 
 def given_names() -> list[str]:
     """Names of the data sets with sentences that the package describes."""
-    return list(_read(TABLE))
+    return list(read_toml(TABLE))
 
 
 def is_given(name_or_toml: str | os.PathLike[str]) -> bool:
     """Whether a data set has sentences of its own, and is not one of masks alone."""
     text = os.fspath(name_or_toml)
     if is_description(text):
-        return bool({"refs", "phrases"} & set(_read(Path(text))))
-    return text in _read(TABLE)
+        return bool({"refs", "phrases"} & set(read_toml(Path(text))))
+    return text in read_toml(TABLE)
 
 
 def describe_given(name_or_toml: str | os.PathLike[str]) -> GivenSpec:
@@ -79,23 +71,4 @@ def describe_given(name_or_toml: str | os.PathLike[str]) -> GivenSpec:
     Raises:
         UsageError: the file is not a valid description; the message names the field.
     """
-    text = os.fspath(name_or_toml)
-    path = Path(text)
-    row, name = (_read(path), path.stem) if is_description(text) else (_read(TABLE)[text], text)
-    try:
-        return GivenSpec.model_validate({"name": name, **row})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"data {text}: {where + ': ' if where else ''}{message}") from None
-
-
-@lru_cache(maxsize=8)
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from None
+    return read_spec(GivenSpec, os.fspath(name_or_toml), TABLE)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib.resources
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from rsseg_edge.errors import UsageError
+from rsseg_edge.models.foreign import read_state
 from rsseg_edge.models.segclip.config import BackboneConfig
 
 
@@ -70,10 +70,7 @@ def _load_in_order(net: nn.Module, file: Path) -> None:
         _load_own(net, file)
         return
     # Other authors' checkpoints of the same network differ in the names of their tensors, not in their order.
-    try:
-        theirs = list(torch.load(file, map_location="cpu", weights_only=True).values())
-    except Exception as error:  # torch.load raises pickle, zip and runtime errors alike
-        raise UsageError(f"backbone weights {file}: not a PyTorch state dict ({type(error).__name__})") from None
+    theirs = list(read_state(file, f"backbone weights {file}").values())
     ours = net.state_dict()
     if any(t.shape != o.shape for t, o in zip(theirs, ours.values(), strict=False)) or len(theirs) < len(ours):
         raise UsageError(f"backbone weights {file}: their shapes are not those of {type(net).__name__}")
@@ -86,12 +83,8 @@ _OWN = "backbone.net."  # in the names of tensors of a model that rsseg-train wr
 
 def _load_own(net: nn.Module, file: Path) -> None:
     """The backbone of a ``model.safetensors``, whatever the rest of that model is."""
-    import safetensors.torch
-
+    tensors = read_state(file, f"backbone weights {file}")
     try:
-        tensors = safetensors.torch.load_file(file)
         net.load_state_dict({name.split(_OWN, 1)[1]: t for name, t in tensors.items() if _OWN in name})
-    except (safetensors.SafetensorError, OSError) as error:
-        raise UsageError(f"backbone weights {file}: {str(error).splitlines()[0]}") from None
     except RuntimeError:
         raise UsageError(f"backbone weights {file}: its backbone is not {type(net).__name__}, or it has none") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,8 @@ from rsseg_edge.models.segearth_ov.weights import load_weights
 RADIUS: dict[UpsamplerKind, int] = {"jbu_one": 5, "jbu_stack": 3}
 STAGES = 4
 RANGE_CHANNELS = 32
+
+Upsampler = TypeVar("Upsampler", bound="SimFeatUp")
 
 
 class SimFeatUp(nn.Module):
@@ -44,7 +46,7 @@ class SimFeatUp(nn.Module):
         self.fixup_proj = nn.Sequential(ChannelDropout(0.2), nn.Linear(channels, channels))
 
     @classmethod
-    def from_official(cls, state: Mapping[str, Tensor], kind: UpsamplerKind) -> SimFeatUp:
+    def from_official(cls: type[Upsampler], state: Mapping[str, Tensor], kind: UpsamplerKind) -> Upsampler:
         """From the published state dict of JBUOne or JBUStack: frozen, in evaluation mode.
 
         Raises:

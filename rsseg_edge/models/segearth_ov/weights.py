@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from rsseg_edge.errors import UsageError
+from rsseg_edge.models.foreign import read_state
 from rsseg_edge.models.segearth_ov.config import UpsamplerKind
 
 
@@ -75,18 +75,7 @@ def load_upsampler_state(file: Path) -> dict[str, Tensor]:
     Raises:
         UsageError: there is no such file, or it holds no upsampler.
     """
-    if not file.is_file():
-        raise UsageError(f"upsampler weights {file}: no such file")
-    try:
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(file)
-        else:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises pickle, zip and runtime errors alike
-        raise UsageError(f"upsampler weights {file}: not a checkpoint ({_reason(error)})") from None
-    state = state.get("state_dict", state)
+    state = read_state(file, f"upsampler weights {file}")
     prefix = "upsampler."  # of the training code's checkpoints, beside which they keep other networks
     if any(key.startswith(prefix) for key in state):
         state = {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from rsseg_edge.errors import RssegError
 from rsseg_edge.models.segearth_ov.network import class_scores
-from rsseg_edge.models.segearth_ov.simfeatup import SimFeatUp
 from rsseg_edge.models.segearth_ov.tiny.config import load_config
+from rsseg_edge.models.segearth_ov.tiny.cosines import CosineUpsampler
 from rsseg_edge.models.segearth_ov.tiny.network import SegEarthOVTiny
 from rsseg_edge.models.segearth_ov.tiny.stem import CLIP_MEAN, CLIP_STD
 from rsseg_edge.models.segearth_ov.weights import load_upsampler_state
@@ -76,11 +76,11 @@ def load_network(path: Path, upsampler_weights: Path | None = None) -> tuple[Seg
     weights, trained = read_model(path)
     config = load_config("segearth-ov-tiny")
     if upsampler_weights is not None:
-        upsampler = SimFeatUp.from_official(load_upsampler_state(upsampler_weights), config.upsampler)
+        upsampler = CosineUpsampler.from_official(load_upsampler_state(upsampler_weights), config.upsampler)
         weights = {k: v for k, v in weights.items() if not k.startswith("upsampler.")}
         weights |= {f"upsampler.{k}": v for k, v in upsampler.state_dict().items()}
     elif any(name.startswith("upsampler.") for name in weights):
-        upsampler = SimFeatUp(config.text.dim, config.upsampler)
+        upsampler = CosineUpsampler(config.text.dim, config.upsampler)
     else:
         upsampler = None
     network = SegEarthOVTiny(config, upsampler)

@@ -8,6 +8,7 @@ from pathlib import Path
 from rsseg_edge.errors import UsageError
 from rsseg_edge.models.segearth_ov.simfeatup import RADIUS, SimFeatUp
 from rsseg_edge.training.session import Settings, begin, run_training
+from rsseg_edge.training.simfeatup.bilateral import start_as_bilateral_filter
 from rsseg_edge.training.simfeatup.crops import ImageCrops, find_images
 from rsseg_edge.training.simfeatup.features import load_features
 from rsseg_edge.training.simfeatup.task import SimFeatUpTask
@@ -53,6 +54,7 @@ def start_simfeatup(
     if size % features.patch_size:
         raise UsageError(f"crops of {size} pixels are no whole number of {clip}'s patches of {features.patch_size}")
     task = SimFeatUpTask(features, SimFeatUp(features.channels, kind))
+    start_as_bilateral_filter(task.network)
     record = {
         # Part of what a run is known again by:
         "data": f"{images.name}: {len(training) + len(held_out)} images; {kind} for features of {features.name}",

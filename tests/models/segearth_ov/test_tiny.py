@@ -9,6 +9,7 @@ from rsseg_edge.models.segearth_ov.bilinear import Bilinear  # noqa: E402
 from rsseg_edge.models.segearth_ov.simfeatup import SimFeatUp  # noqa: E402
 from rsseg_edge.models.segearth_ov.tiny import SegEarthOVTiny  # noqa: E402
 from rsseg_edge.models.segearth_ov.tiny.config import load_config  # noqa: E402
+from rsseg_edge.models.segearth_ov.tiny.cosines import CosineUpsampler  # noqa: E402
 from rsseg_edge.prompts.bank import bank_phrases  # noqa: E402
 
 
@@ -16,7 +17,7 @@ from rsseg_edge.prompts.bank import bank_phrases  # noqa: E402
 def network():
     torch.manual_seed(0)
     config = load_config("segearth-ov-tiny")
-    network = SegEarthOVTiny(config, SimFeatUp(config.text.dim, config.upsampler)).eval().requires_grad_(False)
+    network = SegEarthOVTiny(config, CosineUpsampler(config.text.dim, config.upsampler)).eval().requires_grad_(False)
     network.text_mean.copy_(0.05 * torch.randn(config.text.dim))
     return network
 
@@ -40,10 +41,22 @@ def test_the_common_part_of_the_text_is_taken_off(network):
     directions = network.directions(text)
     assert torch.allclose(directions.norm(dim=-1), torch.ones(3))
     tokens, class_token = network.vit(image)
-    pixels = network.upsampler.upsample(tokens, network.upsampler.kernels(image, (6, 6)))
+    kernels = network.upsampler.kernels(image, (6, 6))
+    pixels = network.upsampler.upsample(F.normalize(tokens, dim=-1), kernels)
     bias = F.normalize(class_token, dim=-1) @ directions.T
-    want = F.normalize(pixels, dim=-1) @ directions.T + network.inference.cls_token_lambda * bias[:, None, None]
+    want = pixels @ directions.T + network.inference.cls_token_lambda * bias[:, None, None]
     assert torch.allclose(network.crop_logits(image, text), want.permute(0, 3, 1, 2), atol=1e-5)
+
+
+def test_upsampled_cosines_are_those_of_upsampled_features_where_all_have_one_length(network):
+    image, text = torch.randn(2, 3, 96, 96), F.normalize(torch.randn(3, 384), dim=-1)
+    one = F.normalize(torch.randn(384), dim=-1)
+    kernels = network.upsampler.kernels(image, (6, 6))
+    same = one.expand(2, 6, 6, -1)
+    got = network.upsampler.classify(same, kernels, text)
+    want = SimFeatUp.classify(network.upsampler, same, kernels, text)
+    scale = network.upsampler.upsample(same, kernels).norm(dim=-1, keepdim=True)
+    assert torch.allclose(got, want * scale, atol=1e-4)
 
 
 def test_bilinear_enlarges_cosines():

@@ -97,7 +97,7 @@ def test_a_file_without_an_upsampler_is_refused(tmp_path):
     for name, message in (
         ("absent.pt", "no such file"),
         ("other.pt", "no upsampler"),
-        ("notes.pt", "not a checkpoint"),
+        ("notes.pt", "neither safetensors nor a PyTorch state dict"),
     ):
         with pytest.raises(UsageError, match=message):
             load_upsampler_state(tmp_path / name)

@@ -9,8 +9,8 @@ from safetensors.torch import save_file  # noqa: E402
 
 from rsseg_edge.errors import RssegError  # noqa: E402
 from rsseg_edge.models.segearth_ov.bilinear import Bilinear  # noqa: E402
-from rsseg_edge.models.segearth_ov.simfeatup import SimFeatUp  # noqa: E402
 from rsseg_edge.models.segearth_ov.tiny.config import load_config  # noqa: E402
+from rsseg_edge.models.segearth_ov.tiny.cosines import CosineUpsampler  # noqa: E402
 from rsseg_edge.training.checkpoint import TrainedModel, save_model  # noqa: E402
 from rsseg_edge.training.open_vocabulary import predict  # noqa: E402
 from rsseg_edge.training.open_vocabulary.predict import load_network, predictor  # noqa: E402
@@ -41,19 +41,19 @@ def test_larger_images_alone_are_scaled(small_tiny, monkeypatch):
 
 @pytest.mark.parametrize("upsampled", [False, True])
 def test_a_checkpoint_brings_its_upsampler(small_tiny, tmp_path, monkeypatch, upsampled):
-    network = small_tiny(SimFeatUp(8, "jbu_one") if upsampled else None)
+    network = small_tiny(CosineUpsampler(8, "jbu_stack") if upsampled else None)
     monkeypatch.setattr(predict, "load_config", lambda name: network.config)
     task = Task()
     task.network = network
     save_model(tmp_path / "model.safetensors", task, TrainedModel("segearth-ov-tiny", None, {}))
     loaded, _ = load_network(tmp_path / "model.safetensors")
-    assert isinstance(loaded.upsampler, SimFeatUp if upsampled else Bilinear)
+    assert isinstance(loaded.upsampler, CosineUpsampler if upsampled else Bilinear)
     assert not loaded.training
     assert torch.equal(loaded.text_mean, network.text_mean)
 
 
 def test_an_upsampler_of_its_own_file_joins_the_network(small_tiny, tmp_path, monkeypatch):
-    network, upsampler = small_tiny(), SimFeatUp(8, "jbu_one")
+    network, upsampler = small_tiny(), CosineUpsampler(8, "jbu_stack")
     monkeypatch.setattr(predict, "load_config", lambda name: network.config)
     task = Task()
     task.network = network

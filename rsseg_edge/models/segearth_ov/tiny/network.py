@@ -8,8 +8,8 @@ from torch import Tensor
 
 from rsseg_edge.models.segearth_ov.bilinear import Bilinear
 from rsseg_edge.models.segearth_ov.network import OpenVocabulary
-from rsseg_edge.models.segearth_ov.simfeatup import SimFeatUp
 from rsseg_edge.models.segearth_ov.tiny.config import TinyConfig
+from rsseg_edge.models.segearth_ov.tiny.cosines import CosineUpsampler
 from rsseg_edge.models.segearth_ov.tiny.stem import hybrid_vit
 from rsseg_edge.models.segearth_ov.vit import DenseViT
 
@@ -32,7 +32,9 @@ class SegEarthOVTiny(OpenVocabulary):
 
     text_mean: Tensor
 
-    def __init__(self, config: TinyConfig, upsampler: SimFeatUp | None = None, *, pretrained: bool = False) -> None:
+    def __init__(
+        self, config: TinyConfig, upsampler: CosineUpsampler | None = None, *, pretrained: bool = False
+    ) -> None:
         inference = config.inference
         vit = DenseViT(
             hybrid_vit(config, pretrained=pretrained), inference.variant, ignore_residual=inference.ignore_residual

@@ -1,0 +1,118 @@
+"""The same graph through several runtimes, taking turns on the same input in one run."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rsseg_edge.engines.base import Arrays, EngineAbsentError
+from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
+from rsseg_edge.kernels.registry import calls_operators
+
+ROUNDS, WARM_UP = 15, 2
+OURS = "our engine"
+
+Run = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Who took part, and who could not.
+
+    Attributes:
+        wall: seconds of every round, float64 [rounds], by contestant, ours first.
+        absent: why the others did not.
+    """
+
+    wall: Mapping[str, npt.NDArray[np.float64]]
+    absent: Mapping[str, str]
+
+    def ratio(self, name: str) -> float:
+        """Median of the contestant's time by ours in the same round: above 1, ours is faster."""
+        return float(np.median(self.wall[name] / self.wall[OURS]))
+
+
+def contest(ours: Run, model: bytes, inputs: Arrays, threads: int | None, torch_module: Any = None) -> Contest:
+    """Time contestants in turn.
+
+    Args:
+        ours: runs the graph once, as the segmenter does.
+        model: the serialised graph.
+        inputs: of the graph.
+        threads: cores that each may use; None takes all.
+        torch_module: called with the inputs as tensors in their order; None leaves PyTorch out.
+    """
+    runs: dict[str, Run] = {OURS: ours}
+    absent: dict[str, str] = {}
+    makers: dict[str, Callable[[], Run]] = {
+        "ONNX Runtime, standard operators": lambda: _bodies(model, inputs, threads),
+        "OpenVINO": lambda: _openvino(model, inputs, threads),
+        "PyTorch eager": lambda: _torch(torch_module, inputs, threads, compiled=False),
+        "torch.compile": lambda: _torch(torch_module, inputs, threads, compiled=True),
+    }
+    for name, make in makers.items():
+        try:
+            run = make()
+            run()
+            runs[name] = run
+        except EngineAbsentError as error:
+            absent[name] = str(error)
+        except Exception as error:  # a contestant that fails is told of; the others go on
+            absent[name] = f"failed: {(str(error).strip() or type(error).__name__).splitlines()[0][:120]}"
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for number in range(WARM_UP + ROUNDS):
+        for name, run in runs.items():
+            begin = time.perf_counter()
+            run()
+            if number >= WARM_UP:
+                times[name].append(time.perf_counter() - begin)
+    return Contest({name: np.asarray(values) for name, values in times.items()}, absent)
+
+
+def _bodies(model: bytes, inputs: Arrays, threads: int | None) -> Run:
+    if not calls_operators(model):
+        raise EngineAbsentError("the same as ours: the graph has standard operators alone")
+    engine = OnnxRuntimeEngine(model, threads=threads, kernels=False)
+    return lambda: engine.infer(inputs)
+
+
+def _openvino(model: bytes, inputs: Arrays, threads: int | None) -> Run:
+    for package, extra in (("openvino", "openvino"), ("onnx", "rsseg-edge[export]")):
+        if importlib.util.find_spec(package) is None:
+            raise EngineAbsentError(f"not installed; pip install '{extra}'")
+    import onnx
+    import onnx.inliner
+    import openvino
+
+    plain = onnx.inliner.inline_local_functions(onnx.load_model_from_string(model)).SerializeToString()
+    core = openvino.Core()
+    graph = core.read_model(plain, b"")
+    graph.reshape({name: list(value.shape) for name, value in inputs.items()})
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    if threads:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    request = core.compile_model(graph, "CPU", settings).create_infer_request()
+    return lambda: request.infer(dict(inputs))
+
+
+def _torch(module: Any, inputs: Arrays, threads: int | None, *, compiled: bool) -> Run:
+    if module is None:
+        raise EngineAbsentError("there is no network in torch to this bundle, or torch is not installed")
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+    tensors = [torch.from_numpy(value) for value in inputs.values()]
+    call = torch.compile(module) if compiled else module
+
+    def run() -> object:
+        with torch.inference_mode():
+            return call(*tensors)
+
+    return run

@@ -1,0 +1,72 @@
+"""The graph that a segmenter spends its time in, with inputs as a frame of the video gives them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from rsseg_edge.bench.contestants import Contest, contest
+from rsseg_edge.bench.torch_network import torch_network
+from rsseg_edge.bundle import Manifest, open_bundle
+from rsseg_edge.engines.base import Arrays
+from rsseg_edge.engines.choose import EngineName, open_engine
+from rsseg_edge.engines.graph_file import GraphFile, read_graph
+from rsseg_edge.engines.onnx_file import read_signature
+from rsseg_edge.errors import UsageError
+from rsseg_edge.job import Job
+from rsseg_edge.segmenters.open_vocabulary import OpenVocabularySegmenter
+from rsseg_edge.segmenters.referring import ReferringSegmenter
+
+
+@dataclass(frozen=True)
+class NetworkGraph:
+    """A graph and its inputs.
+
+    Attributes:
+        file: the graph.
+        inputs: for one run of it.
+        manifest: of its bundle.
+    """
+
+    file: GraphFile
+    inputs: Arrays
+    manifest: Manifest
+
+    @property
+    def model(self) -> bytes:
+        """The serialised ONNX model."""
+        return self.file.model
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the inputs, by name."""
+        return {name: value.shape for name, value in self.inputs.items()}
+
+    def contest(self, engine: EngineName, threads: int | None) -> Contest:
+        """Run it through every runtime that is here; see :func:`rsseg_edge.bench.contestants.contest`."""
+        ours = open_engine(self.file, threads=threads, engine=engine)
+        module: Any = torch_network(self.manifest)
+        found = contest(lambda: ours.infer(self.inputs), self.model, self.inputs, threads, module)
+        ours.close()
+        return found
+
+
+def network_graph(job: Job, model: str) -> NetworkGraph:
+    """The graph of a job's model: of CRIS the one that sees the image.
+
+    Raises:
+        UsageError: the job's input has no frame.
+    """
+    bundle, segmenter = open_bundle(model), job.segmenter
+    frame = next(islice(job.source.frames(), 1), None)
+    if frame is None:
+        raise UsageError("the video has no frame to measure on")
+    prepared = segmenter.prepare(frame.image)
+    if isinstance(segmenter, OpenVocabularySegmenter):
+        file = read_graph(bundle)
+        inputs: Arrays = {"crops": prepared.crops[:2], "text": segmenter.vocabulary.text}
+    else:
+        file = read_graph(bundle, "vision.onnx" if isinstance(segmenter, ReferringSegmenter) else "model.onnx")
+        inputs = {read_signature(file.model, file.name).inputs[0].name: prepared}
+    return NetworkGraph(file, inputs, bundle.manifest)

@@ -1,0 +1,39 @@
+"""The network of a bundle in PyTorch, with random weights: a runtime's speed does not depend on them."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+from rsseg_edge.bundle import Manifest
+
+
+def torch_network(manifest: Manifest) -> Any:
+    """What the bundle's graph computes, as a module in evaluation mode; None where torch or such a network is not."""
+    if importlib.util.find_spec("torch") is None:
+        return None
+    if manifest.model in ("segclip", "segclip-tiny"):
+        return _segclip(manifest)
+    if manifest.model == "segearth-ov-tiny":
+        return _open_vocabulary()
+    return None
+
+
+def _segclip(manifest: Manifest) -> Any:
+    import torch
+
+    from rsseg_edge.export.segclip import DeployedSegCLIP
+    from rsseg_edge.models.segclip.config import load_config
+    from rsseg_edge.models.segclip.network import SegCLIP
+
+    config = load_config(manifest.model)
+    text = torch.randn(len(manifest.classes), 384)  # of any width: what reads it follows
+    return DeployedSegCLIP(SegCLIP(config, text, pretrained=False)).eval()
+
+
+def _open_vocabulary() -> Any:
+    from rsseg_edge.export.open_vocabulary import DeployedWindows
+    from rsseg_edge.models.segearth_ov.tiny.config import load_config
+    from rsseg_edge.models.segearth_ov.tiny.network import SegEarthOVTiny
+
+    return DeployedWindows(SegEarthOVTiny(load_config("segearth-ov-tiny"))).eval()

@@ -1,0 +1,89 @@
+"""A segearth-ov-tiny bundle's weights as a checkpoint again, for training and export that go on from what was deployed.
+
+The exporter folds BatchNorm into the convolution before it, and transposes linear layers. Here the former come back as
+BatchNorms that only add, so that the network computes what the graph computes, in the precision of the bundle.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import nn
+
+from rsseg_edge.bundle import open_bundle
+from rsseg_edge.models.segearth_ov.tiny.config import load_config
+from rsseg_edge.models.segearth_ov.tiny.network import SegEarthOVTiny
+from rsseg_edge.training.checkpoint import TrainedModel, save_model
+from rsseg_edge.training.task import Task
+
+
+def restored(model: onnx.ModelProto) -> SegEarthOVTiny:
+    """The network with bilinear enlargement, from its graph.
+
+    Raises:
+        ValueError: a tensor of the network is not in the graph.
+    """
+    network = SegEarthOVTiny(load_config("segearth-ov-tiny"))
+    found = {t.name: torch.from_numpy(numpy_helper.to_array(t).astype(np.float32)) for t in model.graph.initializer}
+    state = network.state_dict()
+    for name in state:
+        if (given := found.get(f"network.{name}")) is not None and given.shape == state[name].shape:
+            state[name] = given
+            found.pop(f"network.{name}")
+    missing = {name for name in state if f"network.{name}" not in _names(model)}
+    backbone = network.vit.visual.conv1.backbone.net
+    root = "vit.visual.conv1.backbone.net."
+    for conv, norm in _pairs(backbone):
+        size = state[f"{root}{norm}.weight"].numel()
+        bias = found[f"network.{root}{conv}.weight_bias"]
+        eps = backbone.get_submodule(norm).eps
+        for part, value in (
+            ("weight", torch.ones(size)),
+            ("bias", bias),
+            ("running_mean", torch.zeros(size)),
+            ("running_var", torch.full((size,), 1 - eps)),
+        ):
+            state[f"{root}{norm}.{part}"] = value
+            missing.discard(f"{root}{norm}.{part}")
+        missing.discard(f"{root}{norm}.num_batches_tracked")
+    # What is left are the linear layers of the blocks, which stand in the graph in the order of the network.
+    linear = iter([n.input[1] for n in model.graph.node if n.op_type == "MatMul" and n.input[1].startswith("val_")])
+    for name in [n for n in state if n in missing and state[n].ndim == 2]:
+        state[name] = found[next(linear)].T.contiguous()
+        missing.discard(name)
+    if missing:
+        raise ValueError(f"the graph lacks {sorted(missing)}")
+    network.load_state_dict(state)
+    return network
+
+
+def _names(model: onnx.ModelProto) -> set[str]:
+    return {t.name for t in model.graph.initializer}
+
+
+def _pairs(net: nn.Module) -> list[tuple[str, str]]:
+    """Names of each convolution and of the BatchNorm behind it, as timm orders them."""
+    names = [n for n, m in net.named_modules() if isinstance(m, (nn.Conv2d, nn.BatchNorm2d))]
+    return list(zip(names[::2], names[1::2], strict=True))
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bundle", help="name of a shipped bundle, or a folder")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="model.safetensors to write")
+    options = parser.parse_args()
+    bundle = open_bundle(options.bundle)
+    network = restored(onnx.load_model_from_string(bundle.read("model.onnx")))
+    manifest = bundle.manifest
+    record = manifest.training.model_dump(mode="json") if manifest.training else {}
+    task = Task()
+    task.network = network
+    save_model(options.out, task, TrainedModel(manifest.model, manifest.class_table(), record))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rsseg_edge.bench.contestants import OURS, Contest
+from rsseg_edge.bench.operations import Operation
+from rsseg_edge.bench.power import Power
+from rsseg_edge.bench.report import to_json, write_report
+from rsseg_edge.bench.roofline import find_board, predict
+from rsseg_edge.bench.run import Measured, Timing
+
+STAGES = ("decode", "prepare", "infer", "finish", "write")
+
+
+@pytest.fixture
+def measured() -> Measured:
+    rng = np.random.default_rng(0)
+    alone = {name: Timing(rng.uniform(0.01, 0.02, 60) * (i + 1), 0.01) for i, name in enumerate(STAGES)}
+    timeline = {
+        name: np.column_stack((0.04 * np.arange(40) + 0.01 * i, np.full(40, 0.01))) for i, name in enumerate(STAGES)
+    }
+    operations = [Operation("a", "Conv", 2e9, 4e6, True), Operation("b", "Erf", 8e6, 8e6, False)]
+    return Measured(
+        about={"model": "bundle <one>, fp16", "machine": "a & b"},
+        alone=alone,
+        together=20.0,
+        together_cpu=0.08,
+        timeline=timeline,
+        load=0.5,
+        first_frame=0.1,
+        memory=4e8,
+        power=Power(None, "not measured: no meter", 2.0),
+        frames=40,
+        contest=Contest({OURS: np.full(5, 0.02), "OpenVINO": np.full(5, 0.03)}, {"PyTorch eager": "not installed"}),
+        roofline=predict(operations, find_board("h100")),
+        accuracy={"mIoU": 61.25, "water": 80.0},
+    )
+
+
+def test_the_page_is_one_file_that_fetches_nothing_and_escapes_names(measured: Measured, tmp_path: Path):
+    write_report([measured, measured], tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert not re.findall(r"https?://|<script|src=|@import|url\(", page)
+    assert "bundle &lt;one&gt;, fp16" in page
+    assert "a &amp; b" in page
+    for word in ("median", "Predicted on H100 SXM", "not measured: no meter", "PyTorch eager: not installed", "61.2"):
+        assert word in page
+    assert page.count("<svg") == page.count("</svg>") == 8
+
+
+def test_json_has_the_figures(measured: Measured):
+    found = to_json(measured)
+    assert found["alone"]["infer"]["median_ms"] == pytest.approx(
+        1e3 * np.median(measured.alone["infer"].wall), abs=1e-3
+    )
+    assert found["contest"]["by_ours"] == {"OpenVINO": 1.5}
+    assert found["power"] == {"watts": None, "joules_per_frame": None, "source": "not measured: no meter"}
+    assert found["predicted"]["board"] == "H100 SXM"
+    assert found["accuracy_percent"]["mIoU"] == 61.25
+
+
+@pytest.mark.parametrize("suffix", [".md", ".json"])
+def test_the_suffix_chooses_the_form(measured: Measured, tmp_path: Path, suffix: str):
+    path = tmp_path / f"report{suffix}"
+    write_report([measured], path)
+    text = path.read_text()
+    assert json.loads(text)[0]["together"]["frames"] == 40 if suffix == ".json" else "| infer |" in text
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_spread_is_half_the_range_of_the_parts_medians():
+    wall = np.repeat([0.010, 0.011, 0.012, 0.011, 0.016], 10)
+    assert Timing(wall, 0.0).spread == pytest.approx(0.003)
