@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 
-from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
+from rsseg_edge.calibration.histogram import Histogram
+from rsseg_edge.calibration.ranges import Inputs, float_tensors, measure_ranges
 from rsseg_edge.export.request import Say
 
 FP16_MAX = 65504.0
@@ -20,42 +19,10 @@ HEADROOM = 4.0
 _SHAPE_OPERATORS = ["Resize", "Range", "Shape"]
 
 
-Inputs = Mapping[str, npt.NDArray[Any]]
-"""A graph's inputs by name."""
-
-
-def measure_ranges(model: onnx.ModelProto, samples: Iterable[Inputs]) -> dict[str, float]:
-    """Greatest absolute value of every float tensor of a graph over samples of its inputs.
-
-    Keys are tensor names; a value that was not finite is infinity.
-    """
-    inferred = onnx.shape_inference.infer_shapes(model)
-    made = {name for node in model.graph.node for name in node.output}  # tidying leaves names of what it dropped
-    float_names = [
-        v.name
-        for v in inferred.graph.value_info
-        if v.type.tensor_type.elem_type == onnx.TensorProto.FLOAT and v.name in made
-    ]
-    exposed = onnx.ModelProto()
-    exposed.CopyFrom(model)
-    known = {o.name for o in exposed.graph.output}
-    for name in float_names:
-        if name not in known:
-            exposed.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-    engine = OnnxRuntimeEngine(exposed.SerializeToString(), name="range measurement")
-    greatest = dict.fromkeys(float_names, 0.0)
-    for inputs in samples:
-        for name, value in engine.infer(inputs, float_names).items():
-            if value.size:
-                top = float(np.abs(value).max())
-                greatest[name] = max(greatest[name], top if np.isfinite(top) else float("inf"))
-    return greatest
-
-
-def nodes_to_keep(model: onnx.ModelProto, ranges: dict[str, float]) -> list[str]:
+def nodes_to_keep(model: onnx.ModelProto, ranges: Mapping[str, Histogram]) -> list[str]:
     """Names of the nodes that read or write a tensor, or hold a constant, too large for a half."""
     limit = FP16_MAX / HEADROOM
-    large = {name for name, top in ranges.items() if top > limit}
+    large = {name for name, histogram in ranges.items() if histogram.greatest > limit}
     for tensor in model.graph.initializer:
         if tensor.data_type == onnx.TensorProto.FLOAT:
             value = onnx.numpy_helper.to_array(tensor)
@@ -67,7 +34,7 @@ def nodes_to_keep(model: onnx.ModelProto, ranges: dict[str, float]) -> list[str]
 
 def halve(model: onnx.ModelProto, samples: Iterable[Inputs], say: Say) -> tuple[onnx.ModelProto, list[str]]:
     """The graph in half precision and the names of the nodes that stay in fp32, as measured on samples."""
-    keep = nodes_to_keep(model, measure_ranges(model, samples))
+    keep = nodes_to_keep(model, measure_ranges(model, float_tensors(model), list(samples)))
     say(f"fp16: {len(keep)} of {len(model.graph.node)} nodes stay in fp32: {', '.join(keep) or 'none overflows'}")
     return to_fp16(model, keep), keep
 

@@ -16,7 +16,7 @@ def export_rtx(request: Request, capabilities: Sequence[tuple[int, int]], folder
     """A bundle with an engine of TensorRT-RTX. See :func:`rsseg_edge.export.rtx.add_rtx_engine`."""
     from rsseg_edge.export.rtx import add_rtx_engine
 
-    with _source(replace(request, name=request.name or folder.resolve().name), say) as bundle:
+    with source(replace(request, name=request.name or folder.resolve().name), say) as bundle:
         add_rtx_engine(bundle, folder, capabilities, say)
 
 
@@ -24,15 +24,17 @@ def export_triton_server(request: Request, folder: Path, say: Say) -> None:
     """A model repository. See :func:`rsseg_edge.export.triton_server.write_repository`."""
     from rsseg_edge.export.triton_server import write_repository
 
-    with _source(request, say) as bundle:
+    with source(request, say) as bundle:
         write_repository(bundle, folder, say)
 
 
 @contextmanager
-def _source(request: Request, say: Say) -> Iterator[Bundle]:
+def source(request: Request, say: Say) -> Iterator[Bundle]:
     """The bundle that is named, or one made by the request where it asks for another graph."""
-    as_it_is = replace(Request(request.model, "fp32"), name=request.name) == request
-    if as_it_is and ((Path(request.model) / MANIFEST).is_file() or request.model in shipped_bundles()):
+    as_it_is = replace(Request(request.model, request.precision), name=request.name) == request
+    # a bundle that is there is taken in its own precision, unless another is asked for
+    named = (Path(request.model) / MANIFEST).is_file() or request.model in shipped_bundles()
+    if as_it_is and named and request.precision == "fp32":
         yield open_bundle(request.model)
         return
     from rsseg_edge.export.build import export

@@ -49,9 +49,14 @@ class InputSpec(_Strict):
 
 
 class Precision(_Strict):
-    """Arithmetic of the graph; ``kept_fp32`` names the nodes that fp16 would overflow, as measured on real images."""
+    """Arithmetic of the graph.
 
-    name: Literal["fp32", "fp16"]
+    ``kept_fp32`` names the nodes that fp16 would overflow, or that int8 would round too much, as measured on the images
+    ``measured_on``. ``target`` says what int8 is for: "cpu" has uint8 activations, "tensorrt" symmetric int8 ones.
+    """
+
+    name: Literal["fp32", "fp16", "int8"]
+    target: Literal["cpu", "tensorrt"] | None = None
     kept_fp32: tuple[str, ...] = ()
     measured_on: str = ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -32,12 +32,15 @@ class PrecisionName(str, Enum):
 
     fp32 = "fp32"
     fp16 = "fp16"
+    int8 = "int8"
 
 
 class Target(str, Enum):
-    """What is made: a bundle, a bundle with an engine in it, or a server's repository."""
+    """What is made: a bundle (int8: for which runtime), a bundle with an engine in it, or a server's repository."""
 
     onnx = "onnx"
+    cpu = "cpu"
+    tensorrt = "tensorrt"
     rtx = "rtx"
     triton_server = "triton-server"
 
@@ -74,8 +77,18 @@ def export(
         typer.Option(metavar="'A,B; C'", help="Open vocabulary: classes of who names none: by ';', synonyms by ','."),
     ] = None,
     target: Annotated[
-        Target, typer.Option(help="onnx: a bundle; rtx: with an engine of TensorRT-RTX; triton-server: a repository.")
+        Target,
+        typer.Option(
+            help="onnx: a bundle; cpu, tensorrt: in int8 for that; rtx: with an engine of TensorRT-RTX; "
+            "triton-server: a repository."
+        ),
     ] = Target.onnx,
+    calibration: Annotated[
+        str | None,
+        typer.Option(metavar="PATH|DATA", help="int8: real images: video, folder, scene, or a data set's name."),
+    ] = None,
+    calibration_images: Annotated[int, typer.Option(min=8, help="int8: images to calibrate on.")] = 64,
+    max_drop: Annotated[float, typer.Option(min=0, help="int8: points of mIoU that may be lost.")] = 0.5,
     capability: Annotated[
         str | None, typer.Option("--compute-capability", metavar="8.6,12.0", help="rtx: GPUs to build for.")
     ] = None,
@@ -92,8 +105,16 @@ def export(
     The new graph runs beside the network that it was made from, over images, and is refused where they disagree:
     99.9 % of the pixels must get the same class in fp32, 99.5 % in fp16.
 
-    --target rtx and triton-server also take a bundle's folder as MODEL.
+    --precision int8, --target rtx and triton-server also take a bundle's folder as MODEL.
     """
+    quantized = precision is PrecisionName.int8
+    if quantized != (calibration is not None):
+        raise UsageError(
+            "--precision int8 and --calibration PATH go together: ranges are measured on real images of what the "
+            "network will see, as a video or a folder of them"
+        )
+    if target in (Target.cpu, Target.tensorrt) and not quantized:
+        raise UsageError(f"--target {target.value} is for --precision int8; a graph in float runs on either")
     if (capability is not None) != (target is Target.rtx):
         raise UsageError("--target rtx and --compute-capability 8.6,12.0 go together")
     canvas = _size(size)
@@ -122,6 +143,10 @@ def export(
         upsampler_weights=upsampler_weights,
         classes=named,
     )
+    if quantized:
+        wanted = _Calibration(calibration or "", target, max_drop, calibration_images, score, root)
+        _make_int8(request, wanted, output, as_json)
+        return
     if target is not Target.onnx:
         _make_target(request, target, capability, output)
         return
@@ -129,6 +154,36 @@ def export(
     for result in manifest.scores:
         say(f"mIoU {100 * result.miou:.1f} % on {result.data} {result.split}, {result.setting}")
     say(f"wrote {output}: {sum(f.stat().st_size for f in output.iterdir()) / 1e6:.1f} MB")
+    if as_json:
+        print(manifest.model_dump_json(indent=2))
+
+
+class _Calibration(NamedTuple):
+    path: str
+    target: Target
+    max_drop: float
+    images: int
+    labels: str | None
+    root: Path | None
+
+
+def _make_int8(request: Request, wanted: _Calibration, output: Path, as_json: bool) -> None:
+    from rsseg_edge.cli.progress import StepProgress
+    from rsseg_edge.export.int8 import Int8Request, export_int8
+
+    if wanted.target in (Target.rtx, Target.triton_server):
+        raise UsageError(f"--precision int8 makes a bundle: give that to --target {wanted.target.value} as --model")
+    asked = Int8Request(
+        wanted.path,
+        "tensorrt" if wanted.target is Target.tensorrt else "cpu",
+        wanted.max_drop,
+        wanted.images,
+        wanted.labels,
+        wanted.root,
+    )
+    with StepProgress("images") as progress:
+        manifest = export_int8(request, asked, output, say, progress.show)
+    say(f"wrote {output}: {sum(f.stat().st_size for f in output.iterdir()) / 1e6:.1f} MB; see {output / 'report.html'}")
     if as_json:
         print(manifest.model_dump_json(indent=2))
 

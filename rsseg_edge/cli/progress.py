@@ -47,6 +47,41 @@ class FrameProgress:
         self._bar.stop()
 
 
+class StepProgress:
+    """Steps done of how many, and the time left; shows nothing where stderr is no terminal.
+
+    Args:
+        what: the steps are.
+    """
+
+    def __init__(self, what: str) -> None:
+        console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn(what),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            refresh_per_second=2,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task(what, total=None, visible=False)
+
+    def show(self, done: int, total: int) -> None:
+        """``done`` of ``total`` steps are done; the bar is gone when all are."""
+        self._bar.update(self._task, completed=done, total=total, visible=done < total)
+
+    def __enter__(self) -> StepProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed:.1f} frames/s" if task.speed else "")

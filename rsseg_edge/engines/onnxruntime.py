@@ -108,7 +108,8 @@ def _session(model: bytes, threads: int | None, library: Path | None, providers:
         options.intra_op_num_threads = threads
     if library is not None:
         options.register_custom_ops_library(str(library))
-    return ort.InferenceSession(model, options, providers=providers)
+    # Between two quantised convolutions it would quantise a third that was left in float on purpose, by tensor.
+    return ort.InferenceSession(model, options, providers=providers, disabled_optimizers=["WeightBiasQuantization"])
 
 
 def folded(model: bytes) -> bytes:

@@ -1,0 +1,180 @@
+"""Q/DQ nodes where they belong, right on either target."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+
+from rsseg_edge.calibration.clipping import clip_range  # noqa: E402
+from rsseg_edge.calibration.insert import quantize, step_of, weight_steps  # noqa: E402
+from rsseg_edge.calibration.plan import measured_tensors, without_unmeasured  # noqa: E402
+from rsseg_edge.calibration.prepare import prepare  # noqa: E402
+from rsseg_edge.calibration.ranges import measure_ranges  # noqa: E402
+from rsseg_edge.calibration.sites import find_sites  # noqa: E402
+from rsseg_edge.calibration.smooth import channel_maxima, smooth, smoothable  # noqa: E402
+from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine  # noqa: E402
+from rsseg_edge.export.precision import to_fp16  # noqa: E402
+
+TARGETS = ("cpu", "tensorrt")
+
+
+@pytest.fixture(scope="module")
+def samples(make_picture):
+    return [{"image": make_picture(seed)[None]} for seed in range(12)]
+
+
+@pytest.fixture(scope="module")
+def prepared(graph):
+    return prepare(graph)
+
+
+@pytest.fixture(scope="module")
+def histograms(prepared, samples):
+    return measure_ranges(prepared, measured_tensors(find_sites(prepared)[0]), samples)
+
+
+def bounds(histograms, target: str):
+    return {name: clip_range(h, "max", symmetric=target == "tensorrt") for name, h in histograms.items()}
+
+
+def logits(graph, samples) -> np.ndarray:
+    engine = OnnxRuntimeEngine(graph.SerializeToString())
+    return np.concatenate([engine.infer(sample, ["logits"])["logits"] for sample in samples])
+
+
+def test_sites_are_layers_with_weights_and_the_last_one_stays(prepared) -> None:
+    sites, kept = find_sites(prepared)
+    assert [(s.node, s.kind) for s in sites] == [
+        ("stem", "conv"),
+        ("depthwise", "depthwise conv"),
+        ("pointwise", "conv"),
+        ("expand", "matrix product"),
+        ("contract", "matrix product"),
+    ]
+    assert kept == {"head": "last layer"}
+    assert [s.output for s in sites[:2]] == ["x0", "x1"]  # behind the clamp
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_int8_is_near_the_parent_and_every_site_counts(prepared, samples, histograms, target: str) -> None:
+    sites, _ = find_sites(prepared)
+    whole = quantize(prepared, sites, bounds(histograms, target), target)
+    onnx.checker.check_model(whole)
+    expected = logits(prepared, samples)
+    errors = [np.abs(np.exp(logits(whole, samples)) - np.exp(expected)).mean()]
+    errors += [
+        np.abs(
+            np.exp(logits(quantize(prepared, [s], bounds(histograms, target), target), samples)) - np.exp(expected)
+        ).mean()
+        for s in sites
+    ]
+    assert min(errors) > 0
+    assert max(errors) < 0.05, errors
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_types_are_those_that_the_target_takes(prepared, histograms, target: str) -> None:
+    made = quantize(prepared, find_sites(prepared)[0], bounds(histograms, target), target).graph
+    constants = {t.name: onnx.numpy_helper.to_array(t) for t in made.initializer}
+    for node in made.node:
+        if node.op_type == "QuantizeLinear":
+            zero = constants[node.input[2]]
+            assert zero.dtype == (np.int8 if target == "tensorrt" else np.uint8)
+            assert target == "cpu" or zero == 0
+    weights = {n: v for n, v in constants.items() if v.dtype == np.int8 and v.ndim > 1}
+    assert len(weights) == 5
+    assert max(np.abs(w).max() for w in weights.values()) == (127 if target == "tensorrt" else 63)
+    biases = [n for n, v in constants.items() if v.dtype == np.int32 and v.any()]
+    assert len(biases) == (3 if target == "cpu" else 0)
+
+
+def test_onnx_runtime_runs_integers(prepared, samples, histograms, tmp_path) -> None:
+    """Every convolution, the sum and both products become integer kernels: nothing is rounded for nothing."""
+    import onnxruntime as ort
+
+    made = quantize(prepared, find_sites(prepared)[0], bounds(histograms, "cpu"), "cpu")
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.log_severity_level = 4
+    ort.InferenceSession(
+        made.SerializeToString(),
+        options,
+        providers=["CPUExecutionProvider"],
+        disabled_optimizers=["WeightBiasQuantization"],
+    )
+    ran = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
+    assert ran.count("QLinearConv") == 3
+    assert ran.count("QLinearAdd") == 1
+    assert ran.count("MatMul") + ran.count("FusedMatMul") == 1, ran  # the head
+    assert "Conv" not in ran
+    assert "Clip" not in ran
+
+
+def test_a_float_convolution_between_integer_ones_stays_exact(prepared, samples, histograms) -> None:
+    """ONNX Runtime would quantise its weight by tensor on its own; the runtime forbids it."""
+    sites = [s for s in find_sites(prepared)[0] if s.kind == "conv"]
+    made = quantize(prepared, sites, bounds(histograms, "cpu"), "cpu")
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    plain = ort.InferenceSession(made.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    exact = np.concatenate([plain.run(["logits"], sample)[0] for sample in samples])
+    assert np.abs(np.exp(logits(made, samples)) - np.exp(exact)).mean() < 2e-3
+
+
+def test_smoothing_computes_the_same_and_tames_the_outlier(prepared, samples) -> None:
+    norms = smoothable(prepared, find_sites(prepared)[0])
+    assert list(norms) == ["normed"]
+    before = channel_maxima(prepared, ["normed"], samples)["normed"]
+    smoothed = smooth(prepared, norms, {"normed": before})
+    after = channel_maxima(smoothed, ["normed"], samples)["normed"]
+    assert before.max() / np.median(before) > 20
+    assert after.max() / np.median(after) < 0.4 * before.max() / np.median(before)
+    np.testing.assert_allclose(logits(smoothed, samples), logits(prepared, samples), atol=2e-4)
+
+
+def test_ranges_that_are_no_numbers_never_reach_a_graph(prepared, histograms) -> None:
+    sites, _ = find_sites(prepared)
+    broken = dict(histograms)
+    broken["normed"] = type(histograms["normed"])(finite=False)
+    good, bad = without_unmeasured(sites, broken)
+    assert bad == {"expand": "a value was not finite on the calibration images"}
+    assert len(good) == 4
+    for wrong in ((0.0, float("nan")), (float("-inf"), 1.0), (0.0, 0.0)):
+        with pytest.raises(ValueError, match="no range"):
+            step_of(wrong, "cpu")
+    with pytest.raises(ValueError, match="no range of relu"):
+        quantize(prepared, sites, {k: v for k, v in bounds(histograms, "cpu").items() if k != "relu"}, "cpu")
+
+
+def test_zero_is_exact_on_either_target() -> None:
+    for low, high in ((0.0, 6.0), (-0.3, 2.1), (-5.0, 0.0), (1.0, 3.0)):
+        step = step_of((low, high), "cpu")
+        assert 0 <= step.zero <= 255
+        assert (255 - step.zero) * step.scale >= high * 0.995
+        assert step_of((low, high), "tensorrt").zero == 0
+
+
+def test_a_channel_of_zeros_and_a_large_bias_have_steps() -> None:
+    weight = np.array([[0.0, 0.0], [1.0, -0.5]], np.float32)
+    steps = weight_steps(weight, 0, 127)
+    assert (steps > 0).all()
+    assert steps[1] == np.float32(1 / 127)
+    assert weight_steps(weight, 0, 127, np.array([0.0, 1.0]))[1] == 1.0
+
+
+def test_a_half_precision_graph_is_widened_to_the_same_function(graph, samples) -> None:
+    half = to_fp16(prepare(graph), [])
+    wide = prepare(half)
+    assert all(t.data_type != onnx.TensorProto.FLOAT16 for t in wide.graph.initializer)
+    np.testing.assert_allclose(np.exp(logits(wide, samples)), np.exp(logits(graph, samples)), atol=0.02)
+    assert find_sites(wide)[0]
+
+
+def test_a_quantised_graph_is_not_quantised_again(prepared, histograms) -> None:
+    made = quantize(prepared, find_sites(prepared)[0], bounds(histograms, "cpu"), "cpu")
+    with pytest.raises(ValueError, match="quantised already"):
+        prepare(made)

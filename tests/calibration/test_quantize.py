@@ -1,0 +1,140 @@
+"""A bundle in float becomes one in int8 within its budget, with an account; NVIDIA's builder takes its graph."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx", reason="export is the lab side: it needs onnx")
+pytest.importorskip("torch")
+
+import rsseg_edge  # noqa: E402
+from rsseg_edge.bundle import open_bundle  # noqa: E402
+from rsseg_edge.calibration import quantize as module  # noqa: E402
+from rsseg_edge.calibration.clipping import clip_range  # noqa: E402
+from rsseg_edge.calibration.insert import quantize  # noqa: E402
+from rsseg_edge.calibration.plan import measured_tensors  # noqa: E402
+from rsseg_edge.calibration.prepare import prepare  # noqa: E402
+from rsseg_edge.calibration.ranges import measure_ranges  # noqa: E402
+from rsseg_edge.calibration.search import climb, ladder  # noqa: E402
+from rsseg_edge.calibration.sites import find_sites  # noqa: E402
+from rsseg_edge.engines.onnx_file import fix_shapes, read_signature  # noqa: E402
+from rsseg_edge.engines.tensorrt_build import build  # noqa: E402
+from rsseg_edge.errors import RssegError, UsageError  # noqa: E402
+from rsseg_edge.export.int8 import Int8Request, export_int8  # noqa: E402
+from rsseg_edge.export.precision import halve  # noqa: E402
+from rsseg_edge.export.request import Request  # noqa: E402
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="session")
+def int8_bundle(small_bundle: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The small bundle in int8 for a CPU, any agreement taken; and what was said."""
+    folder, said = tmp_path_factory.mktemp("int8") / "small", []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(module.THRESHOLDS, "int8", 0.5)  # a random network decides by a hair
+        export_int8(Request(str(small_bundle), "int8"), Int8Request(str(photos)), folder, said.append)
+    return folder, said
+
+
+def test_the_bundle_runs_and_is_near_its_parent(int8_bundle, small_bundle: Path, make_picture) -> None:
+    folder, said = int8_bundle
+    manifest = open_bundle(folder).manifest
+    assert (manifest.precision.name, manifest.precision.target) == ("int8", "cpu")
+    assert manifest.parity is not None
+    assert manifest.parity.agreement >= 0.5
+    a, b = rsseg_edge.load(folder)(make_picture(99)), rsseg_edge.load(small_bundle)(make_picture(99))
+    assert np.mean(a.class_map == b.class_map) > 0.5
+    assert any("warning: left out: 1 black" in line for line in said)
+    assert any("32.png" in line for line in said)
+    assert not list(folder.parent.glob(".*"))  # neither the record of the ranges nor anything unfinished
+
+
+def test_the_account_is_whole_and_needs_nothing_beside_it(int8_bundle) -> None:
+    folder, _ = int8_bundle
+    bundle = open_bundle(folder)
+    report = json.loads(bundle.read("report.json"))
+    assert report["agreement"] == bundle.manifest.parity.agreement
+    assert report["accuracy"] is None
+    assert set(report["error_by_method"]) == {"max", "percentile", "entropy", "mse"}
+    assert min(report["error_by_method"], key=report["error_by_method"].get) == report["method"]
+    assert report["kept_higher"]
+    assert all(report["kept_higher"].values())
+    graph = onnx.load_from_string(bundle.read("model.onnx"))
+    quantised = {n.name for n in graph.graph.node if any(i.endswith("/rounded") for i in n.input[1:])}
+    assert quantised >= set(report["quantized"]["model.onnx"])
+    assert all(r["low"] <= 0 <= r["high"] for r in report["ranges"]["model.onnx"].values())
+    assert {"parent in fp32", "int8"} <= set(report["milliseconds"])
+    assert len(report["mixtures"]) > 1
+    page = bundle.read("report.html").decode()
+    assert page.count("data:image/") > 1
+    assert 'src="http' not in page
+    assert "<link" not in page
+
+
+def test_what_was_not_calibrated_on_real_images_is_refused(small_bundle: Path, tmp_path: Path) -> None:
+    import cv2
+
+    for i in range(12):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), np.zeros((64, 64, 3), np.uint8))
+    with pytest.raises(UsageError, match=r"0 distinct images \(12 black left out\)"):
+        export_int8(Request(str(small_bundle), "int8"), Int8Request(str(tmp_path)), tmp_path / "out", quiet)
+    with pytest.raises(UsageError, match="generated"):
+        export_int8(Request(str(small_bundle), "int8"), Int8Request("scenes"), tmp_path / "out", quiet)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_quantised_bundle_is_not_quantised_again(int8_bundle, photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="quantised already: start from one in fp32 or fp16"):
+        export_int8(Request(str(int8_bundle[0]), "int8"), Int8Request(str(photos)), tmp_path / "out", quiet)
+
+
+def test_a_budget_that_nothing_meets_writes_nothing(
+    small_bundle: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(module.THRESHOLDS, "int8", 1.0)
+    with pytest.raises(RssegError, match="--max-drop"):
+        export_int8(Request(str(small_bundle), "int8"), Int8Request(str(photos)), tmp_path / "out", quiet)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("least", [0, 1, 3, 5, 11, 20])
+def test_the_search_gives_back_as_few_blocks_as_it_can(least: int) -> None:
+    order = [str(i) for i in range(20)]
+    chosen, measured = climb(order, lambda floats: len(list(floats)), lambda count: count >= least)
+    assert chosen == least
+    assert measured == sorted(set(measured))
+    assert ladder(20) == [0, 1, 2, 4, 8, 16, 20]
+
+
+@pytest.mark.parametrize("kind", ["int8", "fp16"])
+@pytest.mark.parametrize("name", ["small", "segclip-tiny", "segearth-ov-tiny"])
+def test_nvidias_builder_takes_the_graphs(name: str, kind: str, graph, make_picture) -> None:
+    """For SM86 and SM120; function bodies are inlined by its parser."""
+    trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed (pip install tensorrt-rtx)")
+    parent = prepare(graph if name == "small" else onnx.load_from_string(open_bundle(name).read("model.onnx")))
+    if name == "segearth-ov-tiny":
+        samples = [{"crops": make_picture(0, 320, 320)[None], "text": np.eye(3, 384, dtype=np.float32)}]
+    else:
+        samples = [{"image": make_picture(0)[None]}]
+    if kind == "fp16":
+        made, _ = halve(parent, samples, quiet)
+    else:
+        sites, _ = find_sites(parent)
+        ranges = measure_ranges(parent, measured_tensors(sites), samples)
+        bounds = {tensor: clip_range(h, "max", symmetric=True) for tensor, h in ranges.items()}
+        made = quantize(parent, sites, bounds, "tensorrt")
+        assert sum(n.op_type == "QuantizeLinear" for n in made.graph.node) > 3
+    model = made.SerializeToString()
+    shapes = {
+        i.name: tuple(s if isinstance(s, int) else 64 if i.name == "image" else 2 for s in i.shape)
+        for i in read_signature(model).inputs
+    }
+    built = build(trt, fix_shapes(model, shapes), shapes, name=name, capabilities=[(8, 6), (12, 0)])
+    assert len(built.plan) > 10_000
