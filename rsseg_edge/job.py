@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 from rsseg_edge.engines.choose import EngineName, Say
 from rsseg_edge.errors import UsageError
 from rsseg_edge.flow import Flow
+from rsseg_edge.live.address import parse_address
+from rsseg_edge.live.board import Board
+from rsseg_edge.live.sink import LivePage
 from rsseg_edge.maps import MapRequest, map_sinks, open_locator
 from rsseg_edge.monitor import StreamMonitor
 from rsseg_edge.pipeline import Outcome, Pipeline
 from rsseg_edge.postprocess.drawing import Drawing
+from rsseg_edge.prompts.vocabulary import split_classes
 from rsseg_edge.segmenter import Segmenter, load
 from rsseg_edge.segmenters.open_vocabulary import Change, OpenVocabularySegmenter
 from rsseg_edge.segmenters.referring import ReferringSegmenter
@@ -131,6 +136,7 @@ class Job:
         temporal: what makes a video steady; None where it was not asked for.
         flicker: the sink that measures it; None where it was not asked for.
         stream: what is known of a live input; None of others.
+        page: the web page of the run; None where it was not asked for.
 
     Raises:
         UsageError: the request cannot be met.
@@ -163,8 +169,13 @@ class Job:
         if self.flicker is not None:
             self.sinks.append(self.flicker)
         self.temporal = _temporal(self.segmenter, self.source, request)
+        self.page = _page(self.segmenter, self.stream, request, say or report)
+        if self.page is not None:
+            self.sinks.append(self.page)
         flow = Flow((self.stream,), live=True, max_lag=request.max_lag) if self.stream else None
         self._pipeline = Pipeline(self.source.frames(), self.temporal or self.segmenter, self.sinks, flow)
+        if self.page is not None:
+            self.page.board.stages = self._pipeline.stages
 
     def run(self, on_result: Callable[[Result], None] | None = None) -> Outcome:
         """See :meth:`rsseg_edge.pipeline.Pipeline.run`."""
@@ -194,6 +205,34 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _page(segmenter: Segmenter, stream: StreamMonitor | None, request: Request, say: Say) -> LivePage | None:
+    """The web page, with a box for what the model can be asked."""
+    if request.live_page is None:
+        if request.token is not None:
+            raise UsageError("--token goes with --live [HOST:]PORT")
+        return None
+    kind, ask = None, _ask_nothing
+    if isinstance(segmenter, OpenVocabularySegmenter):
+        kind, ask = "classes", partial(_ask_classes, segmenter)
+    elif isinstance(segmenter, ReferringSegmenter):
+        kind, ask = "sentences", partial(_ask_sentences, segmenter)
+    board = Board(kind, ask, stream, request.alpha)
+    return LivePage(parse_address(request.live_page, request.token), board, say)
+
+
+def _ask_nothing(text: str) -> Sequence[str]:
+    raise UsageError("this model has classes of its own")
+
+
+def _ask_classes(segmenter: OpenVocabularySegmenter, text: str) -> Sequence[str]:
+    change = segmenter.set_classes(split_classes(text))
+    return [f"{change.encoded} new words encoded in {change.seconds:.1f} s"] if change.encoded else []
+
+
+def _ask_sentences(segmenter: ReferringSegmenter, text: str) -> Sequence[str]:
+    return segmenter.refer([sentence.strip() for sentence in text.split(";") if sentence.strip()])
 
 
 def _refer(segmenter: Segmenter, request: Request) -> tuple[str, ...]:

@@ -92,6 +92,10 @@ def run(
     max_lag: Annotated[
         float | None, typer.Option(metavar="S", min=0.01, help="Live: frames older than this are not shown.")
     ] = None,
+    live: Annotated[
+        str | None, typer.Option(metavar="[HOST:]PORT", help="Show the run as a web page, on this machine alone.")
+    ] = None,
+    token: Annotated[str | None, typer.Option(help="Of --live where HOST is reached by others.")] = None,
     rtsp_transport: Annotated[RtspTransport, typer.Option(help="Live: of RTSP.")] = RtspTransport.tcp,
     as_json: Annotated[bool, typer.Option("--json", help="Print the closing table as JSON on stdout.")] = False,
     bands: Annotated[
@@ -193,6 +197,7 @@ def run(
         where, model, out, selection, names, alpha, class_maps, long_side, threads,
         vocabulary=vocabulary, fast=fast, sentences=refer or (), maps=maps, engine=engine.value,
         steadiness=Steadiness(smooth, keyframes), flicker=flicker, max_lag=max_lag, transport=rtsp_transport.value,
+        live_page=live, token=token,
     )  # fmt: skip
     job = Job(request, report, say)
     for note in job.notes:
