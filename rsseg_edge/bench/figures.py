@@ -80,7 +80,7 @@ def timeline(stages: Mapping[str, Floats], frames: int = 12) -> str:
 def bars(contest: Contest) -> str:
     """Median time of every contestant, and its ratio to ours."""
     medians = {name: 1e3 * float(np.median(wall)) for name, wall in contest.wall.items()}
-    left, row_height = 200.0, 28.0
+    left, row_height = 240.0, 28.0
     scale = (WIDTH - left - 130) / max(medians.values())
     parts = ""
     for row, (name, ms) in enumerate(medians.items()):
@@ -126,9 +126,11 @@ def roofline(found: Roofline) -> str:
             f'<circle class="{"dot" if operation.matrix else "dot2"}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}">'
             f"<title>{escape(operation.kind)} {escape(operation.name)}: {1e6 * seconds:.1f} us</title></circle>"
         )
+    exponents = range(int(low_x), int(high_x) + 1)
+    anchors = ["middle"] * (len(exponents) - 1) + ["end"]
     ticks = "".join(
-        f'<text class="label" x="{place(10.0**e, 1)[0]:.1f}" y="{bottom + 16}" text-anchor="middle">{10.0**e:g}</text>'
-        for e in range(int(low_x), int(high_x) + 1)
+        f'<text class="label" x="{place(10.0**e, 1)[0]:.1f}" y="{bottom + 16}" text-anchor="{a}">{10.0**e:g}</text>'
+        for e, a in zip(exponents, anchors, strict=True)
     )
     axis = f'<line class="axis" x1="{left}" x2="{WIDTH - 16}" y1="{bottom}" y2="{bottom}"/>{ticks}'
     name = f'<text class="label" x="{WIDTH / 2}" y="{bottom + 32}" text-anchor="middle">operations a byte</text>'
