@@ -143,7 +143,7 @@ def quantize_bundle(
     def measure(floats: Collection[str], *, labels: bool = True) -> Rung:
         graphs = plan.build(floats)
         close = compare(subject, graphs, held, parents)
-        taken = latencies(subject, {"this": graphs}, held[0])["this"]
+        taken = latencies(subject, {"this": graphs}, held[0], min)["this"]  # rungs are timed minutes apart
         miou = None
         if labels and score is not None and close.agreement >= THRESHOLDS["int8"]:
             matrices[tuple(floats)] = matrix = score(graphs)
