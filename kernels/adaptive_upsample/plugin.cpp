@@ -19,7 +19,7 @@ int launch(const Launch& l) {
 }  // namespace
 
 std::string upsampling_objection(const Problem& p) {
-    const int r = p.attribute;
+    const std::int64_t r = p.attribute;
     if (r != 3 && r != 5) return "kernels ship for radius 3 and 5, not for " + std::to_string(r);
     if (2 * p.size(0, 1) <= r || 2 * p.size(0, 2) <= r) return "the radius does not fit the image";
     if (p.size(0, 3) % 16) return "features must be a multiple of 16 channels";

@@ -145,7 +145,7 @@ public:
     IPluginV3* createPlugin(const char*, const PluginFieldCollection* fields, TensorRTPhase) noexcept override {
         for (std::int32_t i = 0; fields && i < fields->nbFields; ++i) {
             const PluginField& field = fields->fields[i];
-            if (!field.name || std::strcmp(field.name, op_.attribute) || !field.data || field.length != 1) continue;
+            if (!field.name || std::strcmp(field.name, op_.attribute) != 0 || !field.data || field.length != 1) continue;
             // ONNX attributes are int64; parsers hand them on as the type that getFieldNames asks for, or as they are.
             std::int64_t value = 0;
             if (field.type == PluginFieldType::kINT32) value = *static_cast<const std::int32_t*>(field.data);

@@ -25,7 +25,8 @@ int launch(const Launch& l) {
     const PtxKernel& k = l.kernel(kernel(p));
     const auto queries = static_cast<std::int32_t>(p.size(0, 1)), length = static_cast<std::int32_t>(p.size(1, 1));
     const std::int32_t heads = p.attribute;
-    const float scale = 1 / std::sqrt(static_cast<float>(p.size(0, 2) / heads));
+    const std::int64_t depth = p.size(0, 2) / heads;  // without remainder: see objection
+    const float scale = 1 / std::sqrt(static_cast<float>(depth));
     return k.launch(l.stream, blocks(queries, k.number("BLOCK_N")), static_cast<std::size_t>(p.size(0, 0) * heads), 1, l.inputs[0],
                     l.inputs[1], l.inputs[2], l.inputs[3], l.output, queries, length, heads, scale);
 }

@@ -103,6 +103,25 @@ def test_another_tensorrt_builds_anew_and_says_so(
     assert trt.builds == 1
 
 
+def test_an_engine_of_another_gpu_is_left_and_one_is_built(
+    machine: Callable[..., Any],
+    tensorrt: Callable[..., Any],
+    graph: GraphFile,
+    cache: EngineCache,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    orin, said = machine(), []
+    first = tensorrt(orin)
+    run_once(graph, cache, said)
+    thor = machine()
+    monkeypatch.setattr(thor.driver.Device, "compute_capability", lambda self: (11, 0))
+    trt = tensorrt(thor)
+    said.clear()
+    run_once(graph, cache, said)
+    assert "(capability 11.0, the last build was for 8.7)" in said[0]
+    assert (first.builds, trt.builds, len(cache.records())) == (1, 1, 2)
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [

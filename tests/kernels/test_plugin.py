@@ -15,6 +15,9 @@ from rsseg_edge.kernels.cases import cases
 from rsseg_edge.kernels.registry import OPS, ROOT
 
 PLUGINS = [op for op in OPS.values() if op.triton]
+SOURCES = Path(__file__).parents[2] / "kernels"
+PLUGIN_SOURCES = ["common/trt_plugin.cpp", "common/ptx_kernel.cpp", "common/cuda_driver.cpp"]
+PLUGIN_SOURCES += sorted(path.relative_to(SOURCES).as_posix() for path in SOURCES.glob("*/plugin.cpp"))
 
 
 def include_dir(package: str, header: str) -> Path | None:
@@ -122,6 +125,16 @@ def test_every_kernel_that_a_plugin_may_launch_ships():
             names += [f"{k}_r{r}" for r in (3, 5) for k in ("bilateral_kernel_kernel", "fold_kernel",
                       "adaptive_upsample_kernel", "adaptive_upsample_classify_kernel")]  # fmt: skip
             assert {f"{n}_{precision}" for n in [*names, "project_kernel"]} <= shipped
+
+
+@pytest.mark.skipif(not shutil.which("clang-tidy"), reason="clang-tidy is not installed (apt install clang-tidy)")
+@pytest.mark.parametrize("source", PLUGIN_SOURCES)
+def test_clang_tidy_finds_no_bug_pattern(headers, source):
+    includes = [f"-isystem{path}" for path in headers]
+    checks = ["--quiet", "--checks=-*,bugprone-*", "--warnings-as-errors=*", "--header-filter=/kernels/"]
+    child = ["clang-tidy", *checks, SOURCES / source, "--", "-std=c++17", "-Wall", "-Wextra", *includes]
+    ran = subprocess.run(child, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-1000:]
 
 
 CHILD = """
