@@ -19,7 +19,7 @@ from rsseg_edge.types import Frame, Report, VideoFormat
 TICK = Fraction(1, 90_000)  # of time stamps, seconds: MPEG's clock
 OPEN, READ = 5.0, 5.0  # seconds after which a connection, or a packet, is given up
 FIRST = 15.0  # seconds in which the first frame must come
-BACK_OFF = (0.1, 0.25, 0.5, 1.0, 2.0)  # seconds before the next connection, the last one for ever
+BACK_OFF = (0.1, 0.25, 0.5, 1.0)  # seconds before the next connection, the last one for ever
 HUNG = 12.0  # seconds without a frame after which the thread that reads is left to itself and another one begins
 RATE = Fraction(25)  # where the stream does not tell its own
 
@@ -40,7 +40,7 @@ class LiveStream:
     """The newest frame of a stream, one after the other.
 
     A thread of its own connects, reads and decodes; a frame that nobody took before the next one came is dropped. A
-    stream that is lost is opened again after a pause that grows to two seconds, until :meth:`close`. Time stamps count
+    stream that is lost is opened again after a pause that grows to a second, until :meth:`close`. Time stamps count
     from the first frame and go on over such a gap. Standard input ends when it ends.
 
     Args:
@@ -197,7 +197,7 @@ class LiveStream:
             return av.open(sys.stdin.buffer, timeout=timeout)
         if where.startswith(("v4l2://", "/dev/video")):
             return av.open(where.removeprefix("v4l2://"), format="v4l2", timeout=timeout)
-        options = {"fflags": "nobuffer", "flags": "low_delay"}
+        options = {"fflags": "nobuffer", "flags": "low_delay", "analyzeduration": "500000", "fpsprobesize": "0"}
         if where.lower().startswith("rtsp"):
             options["rtsp_transport"] = self._transport
         return av.open(where, options=options, timeout=timeout)
