@@ -12,7 +12,7 @@ from typing import cast
 from rsseg_edge.engines.choose import EngineName, Say
 from rsseg_edge.errors import UsageError
 from rsseg_edge.flow import Flow
-from rsseg_edge.live.address import parse_address
+from rsseg_edge.live.address import Address, parse_address
 from rsseg_edge.live.board import Board
 from rsseg_edge.live.sink import LivePage
 from rsseg_edge.maps import MapRequest, map_sinks, open_locator
@@ -144,6 +144,7 @@ class Job:
     """
 
     def __init__(self, request: Request, report: Report, say: Say | None = None) -> None:
+        address = _page_address(request)
         self.threads = threads = Threads.share(available_cores(), request.threads)
         self.segmenter: Segmenter = load(
             request.model, long_side=request.long_side, threads=threads.inference, engine=request.engine, say=say
@@ -169,8 +170,9 @@ class Job:
         if self.flicker is not None:
             self.sinks.append(self.flicker)
         self.temporal = _temporal(self.segmenter, self.source, request)
-        self.page = _page(self.segmenter, self.stream, request, say or report)
-        if self.page is not None:
+        self.page: LivePage | None = None
+        if address is not None:
+            self.page = LivePage(address, _board(self.segmenter, self.stream, request.alpha), say or report)
             self.sinks.append(self.page)
         flow = Flow((self.stream,), live=True, max_lag=request.max_lag) if self.stream else None
         self._pipeline = Pipeline(self.source.frames(), self.temporal or self.segmenter, self.sinks, flow)
@@ -207,19 +209,22 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _page(segmenter: Segmenter, stream: StreamMonitor | None, request: Request, say: Say) -> LivePage | None:
-    """The web page, with a box for what the model can be asked."""
-    if request.live_page is None:
-        if request.token is not None:
-            raise UsageError("--token goes with --live [HOST:]PORT")
-        return None
-    kind, ask = None, _ask_nothing
+def _page_address(request: Request) -> Address | None:
+    """Where the web page is served: known to be good before anything is opened."""
+    if request.live_page is not None:
+        return parse_address(request.live_page, request.token)
+    if request.token is not None:
+        raise UsageError("--token goes with --live [HOST:]PORT")
+    return None
+
+
+def _board(segmenter: Segmenter, stream: StreamMonitor | None, alpha: float) -> Board:
+    """What the page shows, with a box for what the model can be asked."""
     if isinstance(segmenter, OpenVocabularySegmenter):
-        kind, ask = "classes", partial(_ask_classes, segmenter)
-    elif isinstance(segmenter, ReferringSegmenter):
-        kind, ask = "sentences", partial(_ask_sentences, segmenter)
-    board = Board(kind, ask, stream, request.alpha)
-    return LivePage(parse_address(request.live_page, request.token), board, say)
+        return Board("classes", partial(_ask_classes, segmenter), stream, alpha)
+    if isinstance(segmenter, ReferringSegmenter):
+        return Board("sentences", partial(_ask_sentences, segmenter), stream, alpha)
+    return Board(None, _ask_nothing, stream, alpha)
 
 
 def _ask_nothing(text: str) -> Sequence[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 
@@ -64,8 +65,8 @@ def parse_address(text: str, token: str | None) -> Address:
     host, _, port = text.removeprefix("live://").rpartition(":")
     if not port.isdigit() or int(port) > 65535:
         raise UsageError(f"--live {text}: a port, or HOST:PORT, for instance 8080 or 0.0.0.0:8080")
-    if token is not None and len(token) < 8:
-        raise UsageError("--token: at least 8 characters, or it is guessed")
+    if token is not None and not re.fullmatch(r"[A-Za-z0-9._~-]{8,}", token):
+        raise UsageError("--token: at least 8 letters, digits and -._~, which addresses and cookies take as they are")
     address = Address(host.strip("[]") or LOCAL, int(port), token)
     if not address.is_local and token is None:
         raise UsageError(

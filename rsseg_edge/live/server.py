@@ -88,7 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("X-Requested-With") != "rsseg" or urlsplit(self.path).path != "/ask":
             self.send_error(HTTPStatus.FORBIDDEN)
             return
-        length = int(self.headers.get("Content-Length") or 0)
+        given = self.headers.get("Content-Length") or ""
+        length = int(given) if given.isdecimal() else 0
         if not 0 < length <= LONGEST:
             self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return

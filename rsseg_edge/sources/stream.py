@@ -20,7 +20,7 @@ TICK = Fraction(1, 90_000)  # of time stamps, seconds: MPEG's clock
 OPEN, READ = 5.0, 5.0  # seconds after which a connection, or a packet, is given up
 FIRST = 15.0  # seconds in which the first frame must come
 BACK_OFF = (0.1, 0.25, 0.5, 1.0)  # seconds before the next connection, the last one for ever
-HUNG = 12.0  # seconds without a frame after which the thread that reads is left to itself and another one begins
+HUNG = 12.0  # seconds in which the thread that reads neither connects nor gets a packet: it is left to itself
 RATE = Fraction(25)  # where the stream does not tell its own
 
 _SCHEMES = ("rtsp://", "rtsps://", "udp://", "rtp://", "tcp://", "srt://", "v4l2://")
@@ -40,8 +40,9 @@ class LiveStream:
     """The newest frame of a stream, one after the other.
 
     A thread of its own connects, reads and decodes; a frame that nobody took before the next one came is dropped. A
-    stream that is lost is opened again after a pause that grows to a second, until :meth:`close`. Time stamps count
-    from the first frame and go on over such a gap. Standard input ends when it ends.
+    stream that is lost is opened again after a pause that grows to a second, until :meth:`close`. A thread that hangs,
+    in a driver say, is left to itself, and another one takes its place. Time stamps count from the first frame and go
+    on over such a gap. Standard input ends when it ends.
 
     Args:
         where: see :func:`is_stream`.
@@ -71,7 +72,7 @@ class LiveStream:
         self._newest: tuple[Any, float] | None = None
         self._stream: Any = None
         self._generation = 0
-        self._last = time.monotonic()
+        self._alive = time.monotonic()  # when the thread that reads last got anywhere
         self._ended = self._closed = False
         self._why = ""
         self._read_on()
@@ -131,33 +132,35 @@ class LiveStream:
                     return item
                 if self._ended or self._closed:
                     return None
-                hung = time.monotonic() - self._last > HUNG
+                hung = time.monotonic() - self._alive > HUNG
             if end is not None and time.monotonic() > end:
                 return None
             if hung:
-                self.monitor.enter(State.lost, f"no frame for {HUNG:g} s: the decoder hangs")
+                self.monitor.enter(State.lost, f"reading hangs for {HUNG:g} s")
                 self._read_on()
 
     def _read_on(self) -> None:
         """Begin to read on a new thread; an older one that still hangs somewhere is not listened to any more."""
         with self._changed:
             self._generation += 1
-            self._last = time.monotonic()
+            self._alive = time.monotonic()
             mine = self._generation
         threading.Thread(target=self._read, args=(mine,), name="rsseg-stream", daemon=True).start()
 
     def _read(self, mine: int) -> None:
         failures = 0
-        while self._is_current(mine):
+        while self._lives(mine):
             self.monitor.enter(State.connecting if not failures else State.lost, self._why)
             begin = time.monotonic()
-            self._why = self._connect(mine)
+            why = self._connect(mine)
+            if not self._lives(mine):
+                return
+            self._why = why
             if self._where == "-":
                 break
             failures = 1 if time.monotonic() - begin > 10 else failures + 1
-            if self._is_current(mine):
-                self.monitor.enter(State.lost, self._why)
-                time.sleep(BACK_OFF[min(failures, len(BACK_OFF)) - 1])
+            self.monitor.enter(State.lost, self._why)
+            time.sleep(BACK_OFF[min(failures, len(BACK_OFF)) - 1])
         with self._changed:
             if self._generation == mine:
                 self._ended = True
@@ -177,14 +180,14 @@ class LiveStream:
                 self._stream = self._stream or stream
                 for packet in container.demux(stream):
                     arrived = time.monotonic()
-                    if not self._is_current(mine):
+                    if not self._lives(mine):
                         return "closed"
                     try:
                         pictures = packet.decode()
                     except av.error.InvalidDataError:
                         continue
                     for picture in pictures:
-                        self._give(picture, arrived)
+                        self._give(mine, picture, arrived)
                 return "the stream ended"
         except (av.error.FFmpegError, OSError) as error:
             return str(getattr(error, "strerror", None) or error)
@@ -202,15 +205,21 @@ class LiveStream:
             options["rtsp_transport"] = self._transport
         return av.open(where, options=options, timeout=timeout)
 
-    def _give(self, picture: Any, arrived: float) -> None:
-        self.monitor.enter(State.streaming)
-        self.monitor.receive()
+    def _give(self, mine: int, picture: Any, arrived: float) -> None:
         with self._changed:
-            self._last = arrived
+            if self._generation != mine or self._closed:
+                return  # decoded by a thread that hung and was replaced meanwhile
+            self.monitor.enter(State.streaming)
+            self.monitor.receive()
             if self._newest is not None:
                 self.monitor.drop(Dropped.newer)
             self._newest = (picture, arrived)
             self._changed.notify_all()
 
-    def _is_current(self, mine: int) -> bool:
-        return self._generation == mine and not self._closed
+    def _lives(self, mine: int) -> bool:
+        """Whether a thread is the one that reads, and if so, that it got somewhere."""
+        with self._changed:
+            current = self._generation == mine and not self._closed
+            if current:
+                self._alive = time.monotonic()
+            return current

@@ -132,15 +132,16 @@ def test_other_sites_neither_ask_nor_read(server: LiveServer, asked: list[str]):
 
 
 def test_beyond_this_machine_a_token_is_needed(board: Board):
-    server = LiveServer(Address("127.0.0.1", 0, "long enough"), board)
+    server = LiveServer(Address("127.0.0.1", 0, "long-enough"), board)
     try:
         assert request(server, "/state").status == 401
         assert request(server, "/state?token=wrong").status == 401
-        answer = request(server, "/?token=long%20enough")
+        answer = request(server, "/?token=long-enough")
         assert answer.status == 200
         cookie = answer.headers["Set-Cookie"]
         assert "HttpOnly" in cookie
         assert "SameSite=Strict" in cookie
+        assert request(server, "/state", Cookie=cookie.split(";")[0]).status == 200
         assert request(server, "/state", Cookie="rsseg_token=nope").status == 401
     finally:
         server.close()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -155,3 +158,68 @@ def test_standard_input_ends_when_it_ends(tmp_path: Path, write_video, monkeypat
         stream.close()
     assert 1 <= len(frames) <= 30
     assert stream.monitor.status().received == 30
+
+
+class Container:
+    """Stands for FFmpeg's: gives a picture of a brightness every 10 ms, and hangs after some until it is released."""
+
+    def __init__(self, brightness: int, hangs_after: int | None = None) -> None:
+        color = SimpleNamespace(color_primaries=2, color_trc=2, thread_count=1)
+        rate = Fraction(25)
+        stream = SimpleNamespace(codec_context=color, average_rate=rate, sample_aspect_ratio=None, thread_type="NONE")
+        self.streams = SimpleNamespace(video=[stream])
+        self.released = threading.Event()
+        self._brightness, self._hangs_after = brightness, hangs_after
+
+    def __enter__(self) -> Container:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def demux(self, stream: object) -> Iterator[SimpleNamespace]:
+        for number in itertools.count():
+            time.sleep(0.01)
+            yield SimpleNamespace(decode=lambda number=number: self._decode(number))
+
+    def _decode(self, number: int) -> list[av.VideoFrame]:
+        if number == self._hangs_after:
+            self.released.wait(20)
+        value = np.full((32, 48, 3), self._brightness, np.uint8)
+        return [av.VideoFrame.from_ndarray(value, format="rgb24").reformat(format="yuv420p")]
+
+
+def test_a_reader_that_hangs_is_replaced_and_what_it_still_gives_is_not_shown(monkeypatch: pytest.MonkeyPatch):
+    first, second = Container(40, hangs_after=3), Container(200)
+    containers = iter([first, second])
+    monkeypatch.setattr(module, "HUNG", 0.5)
+    monkeypatch.setattr(LiveStream, "_open", lambda self: next(containers))
+    stream = open_stream("rtsp://camera/x")
+    frames = stream.frames()
+    assert next(frames).image.mean() < 100
+    while next(frames).image.mean() < 100:
+        pass  # what the first gave before it hung
+    assert stream.monitor.status().connections == 2
+    first.released.set()
+    assert all(next(frames).image.mean() > 150 for _ in range(30))
+    stream.close()
+
+
+def test_a_stream_that_is_away_for_long_is_lost_and_does_not_hang(sender: Sender, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "READ", 0.3)
+    stream = open_stream(sender.address)
+    monkeypatch.setattr(module, "HUNG", 1.6)  # longer than a pause between two connections, as in earnest
+    opened: list[float] = []
+
+    def refuse(self: LiveStream) -> None:
+        opened.append(time.monotonic())
+        raise OSError("connection refused")
+
+    monkeypatch.setattr(LiveStream, "_open", refuse)
+    sender.stop()
+    threading.Timer(6.0, stream.close).start()
+    list(stream.frames())
+    status = stream.monitor.status()
+    assert len(opened) > 2
+    assert "refused" in status.why
+    assert stream._generation == 2  # the first reader's, and closing: nobody took its place
