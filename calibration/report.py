@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
-import platform
 from typing import Any
 
 from rsseg_edge.calibration.clipping import clip_range
@@ -14,6 +13,7 @@ from rsseg_edge.calibration.quantize import Quantized, Settings
 from rsseg_edge.calibration.search import Rung
 from rsseg_edge.evaluation.confusion import ConfusionMatrix
 from rsseg_edge.evaluation.report import to_json
+from rsseg_edge.machine import has_vnni, processor
 
 
 def account(found: Quantized, settings: Settings, name: str, classes: tuple[str, ...]) -> dict[str, Any]:
@@ -80,28 +80,6 @@ def moved(rung: Rung, classes: tuple[str, ...]) -> list[dict[str, Any]]:
         if i != j and count
     ]
     return sorted(pairs, key=lambda pair: -pair["share"])
-
-
-def processor() -> str:
-    """What this machine's processor calls itself."""
-    for line in _cpuinfo():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def has_vnni() -> bool | None:
-    """Whether the processor multiplies bytes into 32 bits; None where that is not known."""
-    flags = next((line for line in _cpuinfo() if line.startswith("flags")), None)
-    return None if flags is None else bool({"avx512_vnni", "avx_vnni"} & set(flags.split()))
-
-
-def _cpuinfo() -> list[str]:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return file.read().splitlines()
-    except OSError:
-        return []
 
 
 def _accuracy(parent: ConfusionMatrix | None, child: ConfusionMatrix | None) -> dict[str, Any] | None:

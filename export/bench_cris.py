@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ import torch
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.export.cris import to_onnx
 from rsseg_edge.export.cris_published import PublishedCRIS
+from rsseg_edge.machine import processor
 from rsseg_edge.models.cris.config import configurations, load_config
 from rsseg_edge.models.cris.network import CRIS
 
@@ -78,7 +78,7 @@ def measure(model: str, sentences: Sequence[int], rounds: int, threads: int) -> 
         "size": size,
         "precision": "fp32",
         "threads": threads,
-        "machine": platform.processor() or platform.machine(),
+        "machine": processor(),
         "torch": torch.__version__,
         "onnxruntime": onnxruntime.__version__,
         "results": results,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +14,7 @@ from rsseg_edge.flow import Flow
 from rsseg_edge.live.address import Address, parse_address
 from rsseg_edge.live.board import Board
 from rsseg_edge.live.sink import LivePage
+from rsseg_edge.machine import available_cores
 from rsseg_edge.maps import MapRequest, map_sinks, open_locator
 from rsseg_edge.monitor import StreamMonitor
 from rsseg_edge.pipeline import Outcome, Pipeline
@@ -200,13 +200,6 @@ class Job:
         self._pipeline.stop()
         if self.stream is not None:
             self.source.close()  # it may be waiting for a frame that never comes
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _page_address(request: Request) -> Address | None:

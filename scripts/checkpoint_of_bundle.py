@@ -11,9 +11,9 @@ import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
-from torch import nn
 
 from rsseg_edge.bundle import open_bundle
+from rsseg_edge.models.folded import convolutions, unfold
 from rsseg_edge.models.segearth_ov.tiny.config import load_config
 from rsseg_edge.models.segearth_ov.tiny.network import SegEarthOVTiny
 from rsseg_edge.training.checkpoint import TrainedModel, save_model
@@ -28,27 +28,15 @@ def restored(model: onnx.ModelProto) -> SegEarthOVTiny:
     """
     network = SegEarthOVTiny(load_config("segearth-ov-tiny"))
     found = {t.name: torch.from_numpy(numpy_helper.to_array(t).astype(np.float32)) for t in model.graph.initializer}
+    root = "vit.visual.conv1.backbone.net."
+    unfit = unfold(network.get_submodule(root[:-1]), convolutions(model), lambda name: f"network.{root}{name}")
     state = network.state_dict()
-    for name in state:
+    missing = {name for name in state if not name.startswith(root)}
+    for name in sorted(missing):
         if (given := found.get(f"network.{name}")) is not None and given.shape == state[name].shape:
             state[name] = given
-            found.pop(f"network.{name}")
-    missing = {name for name in state if f"network.{name}" not in _names(model)}
-    backbone = network.vit.visual.conv1.backbone.net
-    root = "vit.visual.conv1.backbone.net."
-    for conv, norm in _pairs(backbone):
-        size = state[f"{root}{norm}.weight"].numel()
-        bias = found[f"network.{root}{conv}.weight_bias"]
-        eps = backbone.get_submodule(norm).eps
-        for part, value in (
-            ("weight", torch.ones(size)),
-            ("bias", bias),
-            ("running_mean", torch.zeros(size)),
-            ("running_var", torch.full((size,), 1 - eps)),
-        ):
-            state[f"{root}{norm}.{part}"] = value
-            missing.discard(f"{root}{norm}.{part}")
-        missing.discard(f"{root}{norm}.num_batches_tracked")
+            missing.discard(name)
+    missing |= set(unfit)
     # What is left are the linear layers of the blocks, which stand in the graph in the order of the network.
     linear = iter([n.input[1] for n in model.graph.node if n.op_type == "MatMul" and n.input[1].startswith("val_")])
     for name in [n for n in state if n in missing and state[n].ndim == 2]:
@@ -58,16 +46,6 @@ def restored(model: onnx.ModelProto) -> SegEarthOVTiny:
         raise ValueError(f"the graph lacks {sorted(missing)}")
     network.load_state_dict(state)
     return network
-
-
-def _names(model: onnx.ModelProto) -> set[str]:
-    return {t.name for t in model.graph.initializer}
-
-
-def _pairs(net: nn.Module) -> list[tuple[str, str]]:
-    """Names of each convolution and of the BatchNorm behind it, as timm orders them."""
-    names = [n for n, m in net.named_modules() if isinstance(m, (nn.Conv2d, nn.BatchNorm2d))]
-    return list(zip(names[::2], names[1::2], strict=True))
 
 
 def main() -> None:

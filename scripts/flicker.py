@@ -30,7 +30,8 @@ import numpy.typing as npt
 import rsseg_edge
 from rsseg_edge.datasets.scenes import generate_clip
 from rsseg_edge.evaluation.confusion import ConfusionMatrix
-from rsseg_edge.job import Job, Request, available_cores
+from rsseg_edge.job import Job, Request
+from rsseg_edge.machine import available_cores
 from rsseg_edge.segmenter import Segmenter
 from rsseg_edge.sources.base import Selection
 from rsseg_edge.temporal.flicker import FlickerMeter

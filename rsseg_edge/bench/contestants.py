@@ -16,6 +16,9 @@ from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.kernels.registry import calls_operators
 
 ROUNDS, WARM_UP = 15, 2
+PAUSE = (
+    0.05  # seconds before each run: threads of the runtime before it spin for a while, on the cores that this one needs
+)
 OURS = "our engine"
 
 Run = Callable[[], object]
@@ -68,6 +71,7 @@ def contest(ours: Run, model: bytes, inputs: Arrays, threads: int | None, torch_
     times: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(WARM_UP + ROUNDS):
         for name, run in runs.items():
+            time.sleep(PAUSE)
             begin = time.perf_counter()
             run()
             if number >= WARM_UP:

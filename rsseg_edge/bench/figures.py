@@ -118,7 +118,7 @@ def roofline(found: Roofline) -> str:
         )
     dots = ""
     for operation, seconds in zip(found.operations, found.seconds, strict=True):
-        if operation.flops <= 0 or seconds <= 0:
+        if operation.flops <= 0 or operation.bytes <= 0:  # it moves, or it is part of the one before
             continue
         x, y = place(operation.intensity, operation.flops / seconds / 1e9)
         radius = 2 + 14 * math.sqrt(seconds / found.total)

@@ -24,7 +24,7 @@ class Operation:
         name: of the node.
         kind: operator, for instance "Conv".
         flops: floating-point operations; a multiply-add counts two.
-        bytes: of its inputs, weights and outputs, each moved once.
+        bytes: of its inputs, weights and outputs, each moved once, floats in half precision whatever the graph has.
         matrix: whether it is a product of matrices, which tensor cores compute.
     """
 
@@ -75,24 +75,28 @@ def count_operations(model: bytes, shapes: Mapping[str, Sequence[int]]) -> list[
     return [_count(node, tensors, constants) for node in proto.graph.node if node.op_type not in _FREE]
 
 
-def _tensors(proto: Any) -> dict[str, tuple[tuple[int, ...], int]]:
-    """Shape and bytes a value of every tensor."""
+def _size(kind: int) -> int:
+    """Bytes that a value of an ONNX type takes on a GPU that runs the graph in half precision."""
     from onnx import helper
 
-    found = {
-        t.name: (tuple(t.dims), helper.tensor_dtype_to_np_dtype(t.data_type).itemsize) for t in proto.graph.initializer
-    }
+    dtype = helper.tensor_dtype_to_np_dtype(kind)
+    return min(dtype.itemsize, 2) if dtype.kind == "f" else int(dtype.itemsize)
+
+
+def _tensors(proto: Any) -> dict[str, tuple[tuple[int, ...], int]]:
+    """Shape and bytes a value of every tensor."""
+    found = {t.name: (tuple(t.dims), _size(t.data_type)) for t in proto.graph.initializer}
     graph = proto.graph
     for value in [*graph.input, *graph.value_info, *graph.output]:
         kind = value.type.tensor_type
         if all(dim.HasField("dim_value") for dim in kind.shape.dim) and kind.HasField("shape"):
-            size = helper.tensor_dtype_to_np_dtype(kind.elem_type).itemsize
+            size = _size(kind.elem_type)
             found[value.name] = (tuple(dim.dim_value for dim in kind.shape.dim), size)
     for node in graph.node:
         if node.op_type == "Constant":
             for attribute in node.attribute:
                 if attribute.name == "value":
-                    size = helper.tensor_dtype_to_np_dtype(attribute.t.data_type).itemsize
+                    size = _size(attribute.t.data_type)
                     found[node.output[0]] = (tuple(attribute.t.dims), size)
     return found
 

@@ -125,7 +125,7 @@ def _section_html(m: Measured) -> str:
         "network, median": f"{1e3 * m.alone['infer'].quantile(0.5):.1f} ms",
         "network, p99": f"{1e3 * m.alone['infer'].quantile(0.99):.1f} ms",
         "of the slowest stage's rate": f"{100 * m.overlap:.0f} %",
-        "peak memory": memory,
+        "memory, at most": memory,
         "to load": f"{m.load:.2f} s",
         "first frame": f"{1e3 * m.first_frame:.0f} ms",
     }
@@ -152,7 +152,7 @@ def _section_html(m: Measured) -> str:
     if m.roofline:
         roof = m.roofline
         parts.append(
-            f"<h3>Predicted on {escape(roof.board.name)}</h3><p>Not measured: the data sheet allows "
+            f"<h3>Predicted on {escape(roof.board.name)}</h3><p>Not measured: the data sheet allows in half precision "
             f"<b>{1e3 * roof.total:.2f} ms</b> operation by operation, {1e3 * roof.fused:.2f} ms if memory cost "
             f"nothing.</p>{figures.roofline(roof)}"
         )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import platform
-import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
@@ -25,8 +24,9 @@ from rsseg_edge.bundle import Manifest, open_bundle
 from rsseg_edge.engines.base import Pending
 from rsseg_edge.engines.choose import EngineName, Say
 from rsseg_edge.errors import UsageError
-from rsseg_edge.job import Job, Request, available_cores
+from rsseg_edge.job import Job, Request
 from rsseg_edge.kernels.parts import Part
+from rsseg_edge.machine import available_cores, processor
 from rsseg_edge.segmenters.open_vocabulary import Prepared
 from rsseg_edge.sinks.base import Sink
 from rsseg_edge.sources.base import Selection
@@ -35,6 +35,7 @@ from rsseg_edge.types import Frame, Result
 WARM_UP = 5
 BLOCK = 10  # frames whose median is compared with that of the next ones
 STABLE = 0.02  # the largest relative difference of the last three blocks' medians that counts as none
+SENTENCE = "the road"  # that a referring model is asked for
 KEPT = 24  # frames that the stages after decoding are measured on, again and again: 100 MB at 1280x720
 
 
@@ -83,7 +84,7 @@ class Measured:
         timeline: by stage, beginning and length of each frame's work in the pipeline: float64 [frames, 2], seconds.
         load: seconds from the bundle's name to a segmenter.
         first_frame: seconds that its first image took, what is made ready then included.
-        memory: most bytes resident while all stages ran.
+        memory: bytes that the process grew by, at most, from opening the bundle to the end of the whole pipeline.
         power: while all stages ran; None where it was not asked for.
         frames: of the whole pipeline.
         contest: the graph through other runtimes; None where it was not asked for.
@@ -151,7 +152,9 @@ def measure(
             long_side=long_side,
             threads=threads,
             engine=engine,
+            sentences=(SENTENCE,) if open_bundle(model).manifest.referring else (),
         )
+        before = _reset_peak()
         begin = time.perf_counter()
         job = Job(request, _ignore, say)
         load = time.perf_counter() - begin
@@ -163,6 +166,7 @@ def measure(
         with meter or nullcontext():
             outcome = job.run()
         cpu = time.process_time() - cpu
+        memory = _peak() - before
     if outcome.error is not None:
         raise outcome.error
     start = min(times.begin.values()[0] for times in outcome.stages.values())
@@ -174,7 +178,7 @@ def measure(
         {name: np.column_stack((t.begin.values() - start, t.wall.values())) for name, t in outcome.stages.items()},
         load,
         first,
-        _peak_memory(),
+        memory,
         meter.result if meter else None,
         outcome.frames,
         graph.contest(engine, job.threads.inference) if graph and compare else None,
@@ -263,14 +267,20 @@ def _is_stable(wall: Sequence[float]) -> bool:
     return bool(np.ptp(medians) < STABLE * np.median(medians))
 
 
-def _peak_memory() -> float:
-    """Most bytes that this process ever had resident."""
+def _reset_peak() -> float:
+    """Bytes resident now, from which :func:`_peak` counts anew; nan where the system does not tell."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # VmHWM is what is resident now
+    return _peak()
+
+
+def _peak() -> float:
+    """Most bytes that were resident since :func:`_reset_peak`."""
     try:
-        import resource
-    except ImportError:  # Windows
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
         return float("nan")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return float(peak) * (1 if sys.platform == "darwin" else 1024)
+    return next((1024.0 * int(line.split()[1]) for line in lines if line.startswith("VmHWM")), float("nan"))
 
 
 def _about(job: Job, bundle: Manifest, shown: Sequence[int], seen: Sequence[int]) -> dict[str, str]:
@@ -287,16 +297,6 @@ def _about(job: Job, bundle: Manifest, shown: Sequence[int], seen: Sequence[int]
         "versions": f"Python {platform.python_version()}, ONNX Runtime {onnxruntime.__version__}, "
         f"PyAV {av.__version__}, OpenCV {cv2.__version__}",
     }
-
-
-def processor() -> str:
-    """The processor's name, as far as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith(("model name", "Model")))
-    return next(names, platform.machine())
 
 
 def _ignore(_: str) -> None:

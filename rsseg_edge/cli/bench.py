@@ -53,7 +53,7 @@ def bench(
     """Measure the engine alone, each stage alone, and the whole pipeline on the same video.
 
     "alone" runs nothing beside it, until its median is stable. "core ms" adds up all cores. The last line is the rate
-    of the whole pipeline by that of the slowest stage alone.
+    of the whole pipeline by that of the slowest stage alone. --json gives an object for one model, a list for several.
     """
     from rsseg_edge.bench.report import to_json
     from rsseg_edge.bench.roofline import find_board
@@ -82,7 +82,9 @@ def bench(
                 board=board,
             )
             if data is not None:
-                measured = replace(measured, accuracy=_accuracy(model, data, root))
+                accuracy, seen = _accuracy(model, data, root, size)
+                about = measured.about | {"accuracy": f"of {data} val, still images seen at {seen} pixels at most"}
+                measured = replace(measured, accuracy=accuracy, about=about)
             measurements.append(measured)
             if not as_json:
                 _print(measured)
@@ -106,21 +108,22 @@ def _write(measurements: list[Measured], path: Path) -> None:
     write_report(measurements, path)
 
 
-def _accuracy(model: str, data: str, root: Path | None) -> dict[str, float]:
-    """mIoU and the IoU of every class, in percent, as rsseg-eval measures them."""
+def _accuracy(model: str, data: str, root: Path | None, size: int | None) -> tuple[dict[str, float], int]:
+    """mIoU and the IoU of every class, in percent, as rsseg-eval measures them with ``--long-side size``."""
     from rsseg_edge.datasets.reader import open_dataset
     from rsseg_edge.evaluation.evaluate import evaluate
     from rsseg_edge.evaluation.subject import open_subject
     from rsseg_edge.evaluation.vocabulary import match_subject
 
     dataset = open_dataset(data, root, "val")
-    segmenter = open_subject(model)
+    segmenter = open_subject(model, size)
     say(f"measuring the accuracy of {model} on {data} ...")
     match = match_subject(segmenter, dataset.spec)
     matrix = evaluate(lambda image: segmenter(image).class_map, dataset, match=match)
     segmenter.close()
     named = zip(matrix.classes.names, matrix.iou, strict=True)
-    return {"mIoU": 100 * float(matrix.miou)} | {name: 100 * float(value) for name, value in named}
+    accuracy = {"mIoU": 100 * float(matrix.miou)} | {name: 100 * float(value) for name, value in named}
+    return accuracy, segmenter.long_side
 
 
 def _generate(path: Path, frames: int) -> None:
@@ -153,7 +156,7 @@ def _print(measured: Measured) -> None:
     console.print(f"together / slowest alone: [bold]{measured.overlap:.2f}[/]")
     console.print(
         f"[dim]loaded in {measured.load:.2f} s, first frame {1e3 * measured.first_frame:.0f} ms, "
-        f"at most {measured.memory / 1e6:.0f} MB[/]"
+        f"{measured.memory / 1e6:.0f} MB at most[/]"
     )
     if measured.power:
         joules = measured.power.joules(measured.frames)

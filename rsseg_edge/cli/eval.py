@@ -109,6 +109,7 @@ def evaluate(
         check_picture(png)
     dataset = open_dataset(data, root, split)
 
+    from rsseg_edge.cli.progress import Bar
     from rsseg_edge.evaluation.evaluate import evaluate as measure
     from rsseg_edge.evaluation.report import draw_png, to_json, to_table
     from rsseg_edge.evaluation.subject import open_subject
@@ -117,7 +118,7 @@ def evaluate(
     segmenter = open_subject(what, long_side)
     try:
         match = match_subject(segmenter, dataset.spec, pairs or (), split_classes(classes) if classes else None)
-        with _Bar() as bar:
+        with Bar("images") as bar:
             matrix = measure(
                 lambda image: segmenter(image).class_map, dataset, bar.show, match=match, max_images=max_images
             )
@@ -136,6 +137,7 @@ def evaluate(
 
 
 def _evaluate_all(what: str, root: Path, long_side: int | None, max_images: int | None, as_json: bool) -> None:
+    from rsseg_edge.cli.progress import Bar
     from rsseg_edge.evaluation.benchmark import find_sets, measure_sets, rows_to_json, rows_to_table
     from rsseg_edge.evaluation.subject import open_subject
     from rsseg_edge.evaluation.vocabulary import is_open
@@ -145,8 +147,8 @@ def _evaluate_all(what: str, root: Path, long_side: int | None, max_images: int 
     try:
         if not is_open(segmenter):
             raise UsageError(f"--all: {what} has classes of its own; a model of an open vocabulary is needed")
-        with _Bar() as bar:
-            rows = measure_sets(segmenter, root, max_images=max_images, progress=bar.show_set)
+        with Bar("images") as bar:
+            rows = measure_sets(segmenter, root, max_images=max_images, progress=bar.show_named)
     finally:
         segmenter.close()
     if as_json:
@@ -169,6 +171,7 @@ def _evaluate_referring(
     shuffle: bool,
     as_json: bool,
 ) -> None:
+    from rsseg_edge.cli.progress import Bar
     from rsseg_edge.datasets.reader import open_dataset
     from rsseg_edge.datasets.referring import ReferringDataset, is_given, open_given
     from rsseg_edge.datasets.referring.expression import Phrasings
@@ -188,7 +191,7 @@ def _evaluate_referring(
             raise UsageError(f"--phrasings {origin}: it is train or held_out")
         samples = ReferringDataset(open_dataset(data, root, split), count=sentences or 8, phrasings=choice[origin])
     refer = open_referring(what)
-    with _Bar() as bar:
+    with Bar("images") as bar:
         counts = evaluate_referring(refer, samples, bar.show, shuffled=shuffle, max_images=max_images)
     images = min(len(samples), max_images or len(samples))
     if as_json:
@@ -207,34 +210,6 @@ def _print_table(table: Table) -> None:
     from rich.console import Console
 
     Console().print(table)
-
-
-class _Bar:
-    """A progress bar on stderr, gone when it is done; nothing where stderr is no terminal."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._bar.add_task("images", total=None)
-
-    def __enter__(self) -> _Bar:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def show(self, done: int, total: int) -> None:
-        """Images done and in all."""
-        self._bar.update(self._task, completed=done, total=total)
-
-    def show_set(self, name: str, done: int, total: int) -> None:
-        """The same of one set of several."""
-        self._bar.update(self._task, description=name, completed=done, total=total)
 
 
 def main() -> None:

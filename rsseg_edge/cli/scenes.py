@@ -9,15 +9,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from rsseg_edge.cli import INTERRUPTED, say
+from rsseg_edge.cli.progress import PixelProgress
 from rsseg_edge.engines.choose import EngineName
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.job import Vocabulary
@@ -85,7 +84,7 @@ def _run_all(job: SceneJob, paths: Sequence[str], out: Path, as_json: bool) -> N
     for path, name in zip(paths, scene_names(list(paths)), strict=True):
         try:
             with PixelProgress(name) as progress:
-                outcome = job.run(path, name, progress.advance)
+                outcome = job.run(path, name, progress.show)
         except RssegError as error:
             if len(paths) == 1:
                 raise
@@ -119,37 +118,6 @@ def _pool(given: SceneArguments) -> Iterator[Pool | None]:
 
     with DaskPool(given.workers, given.cluster) as pool:
         yield pool
-
-
-class PixelProgress:
-    """Pixels done and time left; shows nothing where stderr is no terminal."""
-
-    def __init__(self, name: str) -> None:
-        console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            refresh_per_second=1,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task(escape(name), total=None)
-
-    def advance(self, done: int, total: int) -> None:
-        """So many pixels are done; may be called from any thread."""
-        self._bar.update(self._task, completed=done, total=total)
-
-    def __enter__(self) -> PixelProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
 
 def _request(

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from rsseg_edge.errors import RssegError, UsageError
-from rsseg_edge.job import available_cores
+from rsseg_edge.machine import available_cores
 from rsseg_edge.scenes.gdal import reason
 from rsseg_edge.scenes.settings import SceneRequest
 from rsseg_edge.scenes.units import ScoringModel, Task, do_unit, open_model, split

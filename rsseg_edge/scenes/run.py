@@ -13,7 +13,8 @@ from typing import Any
 from rsseg_edge.bundle import open_bundle
 from rsseg_edge.engines.choose import Say
 from rsseg_edge.errors import UsageError
-from rsseg_edge.job import Threads, available_cores
+from rsseg_edge.job import Threads
+from rsseg_edge.machine import available_cores
 from rsseg_edge.postprocess.overlay import Overlay
 from rsseg_edge.scenes.areas import AreaCounter, ClassArea, csv_table
 from rsseg_edge.scenes.gdal import environment

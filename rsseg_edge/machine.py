@@ -1,0 +1,39 @@
+"""What this machine is, as far as a report names it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+_CPUINFO = Path("/proc/cpuinfo")
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    names = (_value(line) for line in _lines() if line.startswith(("model name", "Model")))
+    return next(names, platform.processor() or platform.machine())
+
+
+def has_vnni() -> bool | None:
+    """Whether the processor multiplies bytes into 32 bits; None where that is not known."""
+    flags = next((_value(line) for line in _lines() if line.startswith("flags")), None)
+    return None if flags is None else bool({"avx512_vnni", "avx_vnni"} & set(flags.split()))
+
+
+def _lines() -> list[str]:
+    try:
+        return _CPUINFO.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+
+
+def _value(line: str) -> str:
+    return line.partition(":")[2].strip()
