@@ -88,7 +88,7 @@ class Request:
         long_side: the longest side that the network sees, in pixels; None takes the bundle's own, for video or images.
         threads: of one inference; None takes all cores but one.
         vocabulary: of an open-vocabulary model; None takes the bundle's own.
-        fast: windows of an open-vocabulary model lie side by side and do not overlap.
+        fast: see :class:`rsseg_edge.segmenters.open_vocabulary.OpenVocabularySegmenter`.
         sentences: what a referring model segments.
         maps: what is put on the map.
         engine: what runs the network; see :func:`rsseg_edge.engines.choose.open_engine`.

@@ -46,7 +46,7 @@ def run(
     refer: Annotated[
         list[str] | None, typer.Option(metavar="SENTENCE", help="Referring: what to segment; may be given repeatedly.")
     ] = None,
-    fast: Annotated[bool, typer.Option("--fast", help="Open vocabulary: windows that do not overlap.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Open vocabulary: coarser, several times as fast.")] = False,
     classes_only: Annotated[str | None, typer.Option(metavar="A,B", help="Draw and count these classes alone.")] = None,
     alpha: Annotated[float, typer.Option(min=0, max=1, help="Weight of the classes' colours.")] = 0.45,
     class_maps: Annotated[bool, typer.Option("--class-maps", help="Also write class maps, as PNG.")] = False,
