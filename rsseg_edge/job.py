@@ -281,8 +281,7 @@ def _sinks(source: Source, request: Request, threads: int, report: Report) -> li
         if target.exists() and where.exists() and target.samefile(where):
             raise UsageError(f"{target} is the input itself; give another folder with -o")
         draw = drawing.on_video(source.video)
-        live = source.video.path is None
-        sinks = [OverlayVideo(target, source.video, draw, threads=threads, report=report, fragmented=live)]
+        sinks = [OverlayVideo(target, source.video, draw, threads=threads, report=report)]
         if may_carry_klv(where):
             sinks.append(KlvTransport(out / "overlay.ts", target, where))
         if request.class_maps:

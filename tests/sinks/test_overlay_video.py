@@ -171,7 +171,7 @@ def test_nothing_appears_before_close_and_nothing_without_a_frame(tmp_path: Path
 def test_what_is_written_of_a_live_stream_can_be_played_before_it_is_closed(tmp_path: Path, write_video: Write) -> None:
     video = VideoFile(write_video(tmp_path / "a.mp4", stamps=range(130)), Selection(), threads=1, report=pytest.fail)
     draw = draw_on(video)
-    sink = OverlayVideo(tmp_path / "o.mp4", video.video, draw, threads=1, report=pytest.fail, fragmented=True)
+    sink = OverlayVideo(tmp_path / "o.mp4", video.video, draw, threads=1, report=pytest.fail)
     sink.open()
     for frame in video.frames():
         class_map = np.zeros(frame.image.shape[:2], np.uint8)
