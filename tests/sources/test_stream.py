@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from rsseg_edge.errors import RssegError, UsageError
-from rsseg_edge.monitor import State
+from rsseg_edge.monitor import State, shown_name
 from rsseg_edge.sources import stream as module
 from rsseg_edge.sources.base import Selection
-from rsseg_edge.sources.stream import LiveStream, is_stream, shown_name
+from rsseg_edge.sources.stream import LiveStream, is_stream
 
 RATE = 50
 
