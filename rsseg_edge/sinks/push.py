@@ -169,25 +169,32 @@ class OverlayPush(Sink):
                     self.monitor.drop(Dropped.away)
                     raise
                 self.monitor.show(result.frame.arrived, time.monotonic())
-                result = self._take()
+                last, result = result, self._take()
+            if not self._dropped:
+                self._send_klv(process, last, until=float(1 / self._video.rate))
             self.monitor.enter(State.ended)
             process.close()
         finally:
             process.kill()
 
     def _send(self, process: PushProcess, encoder: OverlayEncoder, result: Result) -> None:
-        frame = result.frame
-        now = frame.arrived if frame.arrived is not None else frame.time or 0.0
-        ticks = round((frame.time or 0.0) / TICK)
-        if self._klv is not None:
-            pieces, self._next_klv = self._klv.take(self._next_klv, now)
-            for piece in pieces:
-                if now - piece.time <= OLD_KLV:
-                    process.send(1 + piece.stream, piece.data, ticks + round((piece.time - now) / TICK))
+        self._send_klv(process, result)
         for packet in encoder.encode(result):
             stamp = round(packet.pts * packet.time_base / TICK)
             lasts = round((packet.duration or 0) * packet.time_base / TICK)
             process.send(0, bytes(packet), stamp, lasts, key=packet.is_keyframe)
+
+    def _send_klv(self, process: PushProcess, result: Result, until: float = 0.0) -> None:
+        """What was measured before a frame, or until some seconds after it."""
+        if self._klv is None:
+            return
+        frame = result.frame
+        seconds = frame.time or 0.0
+        now = frame.arrived if frame.arrived is not None else seconds
+        pieces, self._next_klv = self._klv.take(self._next_klv, now + until)
+        for piece in pieces:
+            if now - piece.time <= OLD_KLV:
+                process.send(1 + piece.stream, piece.data, round((seconds + piece.time - now) / TICK))
 
 
 def _opening(destination: Destination, video: VideoFormat, transport: str, klv: int) -> Opening:

@@ -183,7 +183,7 @@ class LiveStream:
                     arrived = time.monotonic()
                     if not self._lives(mine):
                         return "closed"
-                    if packet.stream in klv:
+                    if klv and packet.stream in klv:
                         if self.klv is not None and packet.size and (at := klv.index(packet.stream)) < self.klv.streams:
                             self.klv.add(PassingPiece(arrived, at, bytes(packet)))
                         continue

@@ -167,7 +167,7 @@ class Container:
         color = SimpleNamespace(color_primaries=2, color_trc=2, thread_count=1)
         rate = Fraction(25)
         stream = SimpleNamespace(codec_context=color, average_rate=rate, sample_aspect_ratio=None, thread_type="NONE")
-        self.streams = SimpleNamespace(video=[stream])
+        self.streams = SimpleNamespace(video=[stream], data=[])
         self.released = threading.Event()
         self._brightness, self._hangs_after = brightness, hangs_after
 
