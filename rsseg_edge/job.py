@@ -25,6 +25,8 @@ from rsseg_edge.segmenter import Segmenter, load
 from rsseg_edge.segmenters.open_vocabulary import Change, OpenVocabularySegmenter
 from rsseg_edge.segmenters.referring import ReferringSegmenter
 from rsseg_edge.sinks.base import Sink
+from rsseg_edge.sinks.class_video import ClassVideo
+from rsseg_edge.sinks.coco import CocoMasks
 from rsseg_edge.sinks.frame_log import FrameLog
 from rsseg_edge.sinks.images import ClassMaps, OverlayImages
 from rsseg_edge.sinks.push import OverlayPush
@@ -99,6 +101,8 @@ class Request:
         live_page: where the web page of the run is served, ``[HOST:]PORT``; None serves none.
         token: what a browser has to know to see it; needed where it is served beyond this machine.
         outputs: where the overlay of a video goes.
+        class_video: whether the class maps of a video are written as one without loss.
+        coco: whether masks are written as a COCO file.
     """
 
     where: str
@@ -122,6 +126,8 @@ class Request:
     live_page: str | None = None
     token: str | None = None
     outputs: Outputs = field(default_factory=Outputs)
+    class_video: bool = False
+    coco: bool = False
 
 
 class Job:
@@ -290,7 +296,11 @@ def _sinks(source: Source, request: Request, threads: int, report: Report, say: 
         )  # fmt: skip
         if request.class_maps:
             sinks.append(ClassMaps(lambda frame: out / "class_maps" / f"{frame.index:06d}.png", sync=False))
+        if request.class_video:
+            sinks.append(ClassVideo(out / "classes.mkv", source.video, threads=threads, report=say))
     else:
+        if request.class_video:
+            raise UsageError(f"--class-video is for videos, and {request.where} is none; --class-maps writes PNG")
         if request.outputs.to:
             raise UsageError(f"--to is for videos, and {request.where} is none; -o takes a folder for images")
         if where.is_dir() and out.is_dir() and out.samefile(where):
@@ -298,4 +308,6 @@ def _sinks(source: Source, request: Request, threads: int, report: Report, say: 
         sinks = [OverlayImages(out, drawing.draw)]
         if request.class_maps:
             sinks.append(ClassMaps(lambda frame: out / f"{frame.name}.classes.png"))
+    if request.coco:
+        sinks.append(CocoMasks(out / "classes.coco.json", request.classes_only))
     return [*sinks, FrameLog(out / "frames.jsonl", request.classes_only)]

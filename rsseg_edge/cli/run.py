@@ -50,6 +50,10 @@ def run(
     classes_only: Annotated[str | None, typer.Option(metavar="A,B", help="Draw and count these classes alone.")] = None,
     alpha: Annotated[float, typer.Option(min=0, max=1, help="Weight of the classes' colours.")] = 0.45,
     class_maps: Annotated[bool, typer.Option("--class-maps", help="Also write class maps, as PNG.")] = False,
+    class_video: Annotated[
+        bool, typer.Option("--class-video", help="Also write class maps as a lossless video.")
+    ] = False,
+    coco: Annotated[bool, typer.Option("--coco", help="Also write masks as a COCO file with run lengths.")] = False,
     long_side: Annotated[
         int | None, typer.Option(help="Longest side that the network sees, pixels.  [default: the bundle's]")
     ] = None,
@@ -134,7 +138,8 @@ def run(
 
     A video gives OUT/overlay.mp4 (H.264; size, rate, time stamps and audio of the input), an image
     OUT/NAME.overlay.png. Both give OUT/frames.jsonl: a line a frame with the area share and pixel count of each class.
-    --class-maps adds OUT/class_maps/INDEX.png for a video, OUT/NAME.classes.png for an image.
+    --class-maps adds OUT/class_maps/INDEX.png for a video, OUT/NAME.classes.png for an image; --class-video
+    OUT/classes.mkv (FFV1, grey values are class indices), --coco OUT/classes.coco.json.
 
     A scene (GeoTIFF, COG, VRT, JPEG 2000; a path, a URL, s3://, /vsicurl/; a .txt with one a line) gives OUT/NAME.tif
     (classes as a COG), .gpkg (polygons), .csv and .json (areas), .png (quick-look), .html (map) and .stac.json. Memory
@@ -197,7 +202,7 @@ def run(
             "--start": start, "--end": end, "--refer": refer or None, "--geo": geo, "--geo-merge": geo_merge,
             "--mosaic": mosaic, "--telemetry": telemetry, "--telemetry-offset": telemetry_offset, "--dem": dem,
             "--ground": ground, "--fov": fov, "--mount": mount,
-            "--to": to or None, "--max-mbit": max_mbit,
+            "--class-video": class_video, "--coco": coco, "--to": to or None, "--max-mbit": max_mbit,
             "--smooth": smooth, "--keyframes": keyframes != 1, "--flicker": flicker,
         }  # fmt: skip
         _refuse(frame_options, f"{where} is georeferenced: {{}} is for videos and images")
@@ -216,6 +221,7 @@ def run(
         vocabulary=vocabulary, fast=fast, sentences=refer or (), maps=maps, engine=engine.value,
         steadiness=Steadiness(smooth, keyframes), flicker=flicker, max_lag=max_lag, transport=rtsp_transport.value,
         live_page=live, token=token, outputs=Outputs(to or (), max_mbit),
+        class_video=class_video, coco=coco,
     )  # fmt: skip
     job = Job(request, report, say)
     for note in job.notes:
