@@ -55,7 +55,6 @@ class OverlayVideo(Sink):
         for name in self._audio.left_out if self._audio else ():
             self._report(f"{self.path}: audio of kind {name} does not fit into this file; it is left out")
         self._end: float | None = None  # of the last frame, seconds
-        self._flushed = 0.0
 
     def write(self, result: Result) -> None:
         """Draw and encode one frame.
@@ -73,9 +72,7 @@ class OverlayVideo(Sink):
             self._mux(self._encoder.encode(result))
             if self._audio:
                 self._audio.copy_until(frame.time)
-            if frame.time - self._flushed >= FRAGMENT / 1e6 or self._end is None:
-                self._part.file.flush()
-                self._flushed = frame.time
+            self._part.file.flush()
         self._end = frame.time + float(step)
 
     def close(self) -> None:
