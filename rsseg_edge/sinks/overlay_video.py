@@ -19,7 +19,8 @@ FRAGMENT = 1_000_000  # microseconds of a fragment or cluster: what a kill may l
 
 class OverlayVideo(Sink):
     """An MP4 or Matroska file. What was written until then can be played from the part file when the process is killed:
-    an MP4 is written in fragments, which closing makes into a plain one.
+    an MP4 is written in fragments. Closing makes it into a plain one, for which an index is kept (some 100 bytes a
+    frame), but for a live stream's, which may go on for days in memory that does not grow.
 
     Args:
         path: the file; its suffix is one of :data:`FORMATS`.
@@ -109,10 +110,11 @@ def _options(kind: str, video: VideoFormat) -> dict[str, str]:
         return {"cluster_time_limit": str(FRAGMENT // 1000), "flush_packets": "1"}
     # Both clocks of the MP4 tick as the input's: the track's holds the time stamps, the movie's the first one.
     ticks = str(video.time_base.denominator)
+    lasting = "hybrid_fragmented+" if video.path else ""
     return {
         "video_track_timescale": ticks,
         "movie_timescale": ticks,
-        "movflags": "hybrid_fragmented+delay_moov+default_base_moof",
+        "movflags": f"{lasting}delay_moov+default_base_moof",  # delay_moov: else the first time stamp is lost
         "frag_duration": str(FRAGMENT),
         "flush_packets": "1",
     }

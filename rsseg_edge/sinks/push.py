@@ -22,12 +22,14 @@ WAITING = 2  # frames that wait for the encoder: a receiver that is slower gets 
 BACK_OFF = (0.1, 0.25, 0.5, 1.0)  # seconds before the next connection, the last one for ever
 LAST_WORDS = 5.0  # seconds that the end of a run waits for a receiver
 OLD_KLV = 1.0  # seconds: what was measured while nobody received is not sent later
+SLOW = 0.2  # seconds that a frame of a file waits for one that is being encoded
 LONGEST_PAUSE = 1.0  # seconds that a file's next frame is waited for; a longer gap in it is cut short
 
 
 class OverlayPush(Sink):
     """Never holds the run up: it takes the newest frames on a thread of its own, and drops and counts the others. A
-    receiver that is away is tried again, after pauses that grow to a second. A file is sent at its own speed.
+    receiver that is away is tried again, after pauses that grow to a second. A file is sent at its own speed, or slower
+    where the encoder is.
 
     Args:
         destination: a transport stream or RTSP.
@@ -78,6 +80,8 @@ class OverlayPush(Sink):
             self._keep_pace(result.frame.time or 0.0)
         self.monitor.receive()
         with self._changed:
+            if self._video.path is not None and self.monitor.state is State.streaming:
+                self._changed.wait_for(lambda: len(self._waiting) < WAITING, SLOW)  # a file waits for a slow encoder
             if len(self._waiting) == WAITING:
                 self._waiting.popleft()
                 self.monitor.drop(Dropped.newer if self.monitor.state is State.streaming else Dropped.away)
@@ -144,6 +148,7 @@ class OverlayPush(Sink):
         """The next frame; None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._ending)
+            self._changed.notify_all()
             return self._waiting.popleft() if self._waiting and not self._dropped else None
 
     def _connect(self, first: Result) -> None:
