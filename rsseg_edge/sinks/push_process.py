@@ -16,6 +16,8 @@ from rsseg_edge.sinks.push_wire import CONNECTED, HEAD, Opening
 
 STALL = 5.0  # seconds in which a connection takes nothing: it is given up
 CONNECT = 10.0  # seconds in which it must come about
+# Found where this process finds itself, whatever lies in the current folder.
+WORKER = "import sys; sys.path[:] = {path!r}; from rsseg_edge.sinks.push_worker import main; sys.exit(main())"
 FAREWELL = 2.0  # seconds to end a session in good order
 
 
@@ -34,7 +36,7 @@ class PushProcess:
     def __init__(self, opening: Opening, stopped: Callable[[], bool]) -> None:
         self._stopped = stopped
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "rsseg_edge.sinks.push_worker"],
+            [sys.executable, "-c", WORKER.format(path=sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -46,7 +46,3 @@ def _send(opening: Opening, given: BinaryIO) -> None:
             sys.stdout.buffer.flush()
             told = True
     output.close()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
