@@ -25,7 +25,6 @@ from rsseg_edge.segmenter import Segmenter, load
 from rsseg_edge.segmenters.open_vocabulary import Change, OpenVocabularySegmenter
 from rsseg_edge.segmenters.referring import ReferringSegmenter
 from rsseg_edge.sinks.base import Sink
-from rsseg_edge.sinks.class_video import ClassVideo
 from rsseg_edge.sinks.coco import CocoMasks
 from rsseg_edge.sinks.frame_log import FrameLog
 from rsseg_edge.sinks.images import ClassMaps, OverlayImages
@@ -100,9 +99,7 @@ class Request:
         transport: of RTSP, "tcp" or "udp".
         live_page: where the web page of the run is served, ``[HOST:]PORT``; None serves none.
         token: what a browser has to know to see it; needed where it is served beyond this machine.
-        outputs: where the overlay of a video goes.
-        class_video: whether the class maps of a video are written as one without loss.
-        coco: whether masks are written as a COCO file.
+        outputs: where the overlay of a video goes, and what is written beside it.
     """
 
     where: str
@@ -126,8 +123,6 @@ class Request:
     live_page: str | None = None
     token: str | None = None
     outputs: Outputs = field(default_factory=Outputs)
-    class_video: bool = False
-    coco: bool = False
 
 
 class Job:
@@ -296,18 +291,13 @@ def _sinks(source: Source, request: Request, threads: int, report: Report, say: 
         )  # fmt: skip
         if request.class_maps:
             sinks.append(ClassMaps(lambda frame: out / "class_maps" / f"{frame.index:06d}.png", sync=False))
-        if request.class_video:
-            sinks.append(ClassVideo(out / "classes.mkv", source.video, threads=threads, report=say))
     else:
-        if request.class_video:
-            raise UsageError(f"--class-video is for videos, and {request.where} is none; --class-maps writes PNG")
-        if request.outputs.to:
-            raise UsageError(f"--to is for videos, and {request.where} is none; -o takes a folder for images")
+        request.outputs.refuse_images(request.where)
         if where.is_dir() and out.is_dir() and out.samefile(where):
             raise UsageError(f"{out} is the input folder: the next run would take the results for input; use -o")
         sinks = [OverlayImages(out, drawing.draw)]
         if request.class_maps:
             sinks.append(ClassMaps(lambda frame: out / f"{frame.name}.classes.png"))
-    if request.coco:
+    if request.outputs.coco:
         sinks.append(CocoMasks(out / "classes.coco.json", request.classes_only))
     return [*sinks, FrameLog(out / "frames.jsonl", request.classes_only)]

@@ -1,4 +1,4 @@
-"""Where a run's overlay goes: a file in the folder of the results, or what ``--to`` names."""
+"""Where a run's overlay goes: a file in the folder of the results, or what ``--to`` names; its classes as a video."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from rsseg_edge.errors import UsageError
 from rsseg_edge.postprocess.drawing import Drawing
 from rsseg_edge.sinks.base import Sink
+from rsseg_edge.sinks.class_video import ClassVideo
 from rsseg_edge.sinks.destination import Destination, Kind, parse_destination
 from rsseg_edge.sinks.klv_transport import KlvTransport, may_carry_klv
 from rsseg_edge.sinks.overlay_video import OverlayVideo
@@ -20,11 +21,13 @@ from rsseg_edge.types import Report, VideoFormat
 
 @dataclass(frozen=True)
 class Outputs:
-    """Destinations of the overlay.
+    """What is asked for.
 
     Attributes:
         to: URIs; see :func:`rsseg_edge.sinks.destination.parse_destination`. None of them stands for ``overlay.mp4``.
         megabits: most a second of what is pushed; None lets the picture decide.
+        class_video: whether the class maps of a video are written as one without loss.
+        coco: whether masks are written as a COCO file.
 
     Raises:
         UsageError: a URI that nothing can be sent to, or one that is there twice.
@@ -32,6 +35,8 @@ class Outputs:
 
     to: Sequence[str] = ()
     megabits: float | None = None
+    class_video: bool = False
+    coco: bool = False
 
     def __post_init__(self) -> None:
         found = self.destinations()
@@ -45,6 +50,13 @@ class Outputs:
     def destinations(self) -> list[Destination]:
         """Parsed, in their order."""
         return [parse_destination(uri) for uri in self.to]
+
+    def refuse_images(self, where: str) -> None:
+        """Raise UsageError where something is asked for that still images do not have."""
+        if self.to:
+            raise UsageError(f"--to is for videos, and {where} is none; -o takes a folder for images")
+        if self.class_video:
+            raise UsageError(f"--class-video is for videos, and {where} is none; --class-maps writes PNG")
 
     @property
     def page(self) -> str | None:
@@ -65,7 +77,7 @@ def overlay_sinks(
     transport: str,
     klv: KlvFeed | None,
 ) -> list[Sink]:
-    """The sinks of an overlay video.
+    """The sinks of an overlay video, and of the class maps as one.
 
     Args:
         outputs: where it goes.
@@ -82,12 +94,11 @@ def overlay_sinks(
     Raises:
         UsageError: a file that would be written is the input.
     """
+    sinks: list[Sink] = []
     if not outputs.to:
-        sinks: list[Sink] = [_file(out / "overlay.mp4", drawing, video, where, threads, report, "give another folder")]
+        sinks.append(_file(out / "overlay.mp4", drawing, video, where, threads, report, "give another folder with -o"))
         if may_carry_klv(where):
             sinks.append(KlvTransport(out / "overlay.ts", out / "overlay.mp4", where))
-        return sinks
-    sinks = []
     for one in outputs.destinations():
         if one.kind is Kind.file:
             sinks.append(_file(one.path, drawing, video, where, threads, report, "give another --to"))
@@ -99,6 +110,8 @@ def overlay_sinks(
                 threads=threads, say=say, transport=transport, megabits=outputs.megabits, klv=klv,
             )  # fmt: skip
             sinks.append(push)
+    if outputs.class_video:
+        sinks.append(ClassVideo(out / "classes.mkv", video, threads=threads, report=say))
     return sinks
 
 

@@ -124,6 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--screenshot", type=Path, default=Path("live_page.png"))
     parser.add_argument("--window", default="1100x1150", metavar="WxH")
+    parser.add_argument("--linger", type=float, default=8, help="seconds of the area chart in the screenshot")
     parser.add_argument("--dark", action="store_true")
     options = parser.parse_args()
     flight = [np.asarray(sample.image) for sample in generate_clip(900_001, LOOP, HEIGHT, WIDTH)]
@@ -157,7 +158,7 @@ def main() -> None:
             steps.append(wait("it comes back", lambda: page.text("state") == "streaming" and page.picture().size))
             page.ask("house, building; street; trees; bare earth; lake")
             wait("classes change again", lambda: "street" in page.classes())
-            time.sleep(8)  # a while of the area chart
+            time.sleep(options.linger)
             page.driver.save_screenshot(str(options.screenshot))
             complaints = page.complaints()
         finally:

@@ -220,8 +220,7 @@ def run(
         where, model, out, selection, names, alpha, class_maps, long_side, threads,
         vocabulary=vocabulary, fast=fast, sentences=refer or (), maps=maps, engine=engine.value,
         steadiness=Steadiness(smooth, keyframes), flicker=flicker, max_lag=max_lag, transport=rtsp_transport.value,
-        live_page=live, token=token, outputs=Outputs(to or (), max_mbit),
-        class_video=class_video, coco=coco,
+        live_page=live, token=token, outputs=Outputs(to or (), max_mbit, class_video, coco),
     )  # fmt: skip
     job = Job(request, report, say)
     for note in job.notes:

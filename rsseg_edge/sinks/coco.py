@@ -14,8 +14,6 @@ from rsseg_edge.sinks.part_file import PartFile, named_errors
 from rsseg_edge.sinks.run_lengths import RunLengthMask, mask_of, runs_of
 from rsseg_edge.types import Result, Segmentation
 
-IN_MEMORY = 1 << 20  # bytes of image entries before they go into a file
-
 
 class CocoMasks(Sink):
     """One JSON object in COCO's layout, written as it comes, in memory that does not grow.
@@ -43,7 +41,7 @@ class CocoMasks(Sink):
         self._part = PartFile(self.path)
         with named_errors(self.path):
             # Beside the file: the system's folder for temporary files may be in memory.
-            self._images = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=self.path.parent)  # noqa: SIM115
+            self._images = tempfile.TemporaryFile(dir=self.path.parent)  # noqa: SIM115
             self._part.file.write(b'{"info": {"description": "rsseg-edge"}, "annotations": [')
 
     def write(self, result: Result) -> None:

@@ -27,9 +27,11 @@ KINDS = {"udp": Kind.transport_stream, "rtsp": Kind.rtsp, "rtsps": Kind.rtsp, "l
 
 @dataclass(frozen=True)
 class Destination:
-    """Attributes:
-    kind: what it takes.
-    where: a path or a URL; of a page, ``[HOST]:PORT``.
+    """One place.
+
+    Attributes:
+        kind: what it takes.
+        where: a path or a URL; of a page, ``[HOST]:PORT``.
     """
 
     kind: Kind

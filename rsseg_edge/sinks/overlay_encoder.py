@@ -50,8 +50,8 @@ class OverlayEncoder:
             for plane in self._picture.planes
         ]
 
-    def encode(self, result: Result) -> Sequence[Any]:
-        """The packets of a frame."""
+    def encode(self, result: Result, *, key: bool = False) -> Sequence[Any]:
+        """The packets of a frame, which is a key frame where ``key`` asks for one or the encoder wants to."""
         frame = result.frame
         assert frame.planes is not None, "an overlay video takes the frames of a video"
         assert frame.pts is not None
@@ -61,7 +61,7 @@ class OverlayEncoder:
         self._canvas[0][:, y.shape[1] :] = self._canvas[0][:, y.shape[1] - 1 : y.shape[1]]
         self._picture.pts = frame.pts
         self._picture.duration = frame.duration or 0
-        self._picture.pict_type = 0  # the encoder chooses
+        self._picture.pict_type = int(key)  # 1: intra; 0: the encoder chooses
         packets: Sequence[Any] = self._codec.encode(self._picture)
         return packets
 

@@ -21,6 +21,7 @@ from rsseg_edge.types import Report, Result, VideoFormat
 WAITING = 2  # frames that wait for the encoder: a receiver that is slower gets fewer, and none late
 BACK_OFF = (0.1, 0.25, 0.5, 1.0)  # seconds before the next connection, the last one for ever
 LAST_WORDS = 5.0  # seconds that the end of a run waits for a receiver
+KEY_EVERY = 0.999  # seconds of the video from key frame to key frame, however few frames a slow network leaves
 OLD_KLV = 1.0  # seconds: what was measured while nobody received is not sent later
 SLOW = 0.2  # seconds that a frame of a file waits for one that is being encoded
 LONGEST_PAUSE = 1.0  # seconds that a file's next frame is waited for; a longer gap in it is cut short
@@ -61,10 +62,11 @@ class OverlayPush(Sink):
         self._video, self._draw, self._say = video, draw, say
         self._klv = klv if destination.kind is Kind.transport_stream else None
         self._opening = _opening(destination, video, transport, self._klv.streams if self._klv else 0)
-        self._options = _options(video, threads, megabits)
+        self._options = _options(threads, megabits)
         self._changed = threading.Condition()
         self._waiting: deque[Result] = deque()
         self._ending = self._dropped = False
+        self._failed: Exception | None = None
         self._clock: float | None = None  # when the file's time 0 was, by time.monotonic
         self._next_klv = 0
         self._thread: threading.Thread | None = None
@@ -75,7 +77,13 @@ class OverlayPush(Sink):
         self._thread.start()
 
     def write(self, result: Result) -> None:
-        """Leave a frame for the thread that sends."""
+        """Leave a frame for the thread that sends.
+
+        Raises:
+            RssegError: frames of this kind cannot be encoded.
+        """
+        if self._failed is not None:
+            raise RssegError(f"{self.monitor.name}: {self._failed}")
         if self._video.path is not None:
             self._keep_pace(result.frame.time or 0.0)
         self.monitor.receive()
@@ -135,10 +143,13 @@ class OverlayPush(Sink):
                 self._connect(first)
                 return
             except ConnectionLostError as error:
-                if not failures or self.monitor.state is State.streaming:
+                if not self._ending and (not failures or self.monitor.state is State.streaming):
                     self._say(f"{self.monitor.name}: {error}; trying again")
                 failures = 1 if time.monotonic() - begin > 10 else failures + 1
                 self.monitor.enter(State.lost, str(error))
+            except Exception as error:  # of the encoder: write() raises it in the run
+                self._failed = error
+                return
             with self._changed:
                 self._changed.wait_for(lambda: self._ending, BACK_OFF[min(failures, len(BACK_OFF)) - 1])
                 if self._ending:
@@ -161,6 +172,7 @@ class OverlayPush(Sink):
 
         codec: Any = av.CodecContext.create("libx264", "w")
         encoder = OverlayEncoder(codec, self._video, self._draw, self._options)
+        self._key_at = float("inf")  # the first frame is one
         process = PushProcess(self._opening, lambda: self._dropped)
         try:
             result: Result | None = first
@@ -170,6 +182,8 @@ class OverlayPush(Sink):
                     if result is first:
                         process.wait()
                         self.monitor.enter(State.streaming)
+                        if self.monitor.status().connections > 1:
+                            self._say(f"{self.monitor.name}: it is back")
                 except ConnectionLostError:
                     self.monitor.drop(Dropped.away)
                     raise
@@ -184,7 +198,11 @@ class OverlayPush(Sink):
 
     def _send(self, process: PushProcess, encoder: OverlayEncoder, result: Result) -> None:
         self._send_klv(process, result)
-        for packet in encoder.encode(result):
+        seconds = result.frame.time or 0.0
+        key = not self._key_at <= seconds < self._key_at + KEY_EVERY
+        if key:
+            self._key_at = seconds
+        for packet in encoder.encode(result, key=key):
             stamp = round(packet.pts * packet.time_base / TICK)
             lasts = round((packet.duration or 0) * packet.time_base / TICK)
             process.send(0, bytes(packet), stamp, lasts, key=packet.is_keyframe)
@@ -215,9 +233,9 @@ def _opening(destination: Destination, video: VideoFormat, transport: str, klv: 
     return Opening(url, format, *size, (video.rate.numerator, video.rate.denominator), klv, options)
 
 
-def _options(video: VideoFormat, threads: int, megabits: float | None) -> Mapping[str, str]:
-    """Of the encoder: no picture waits for another, and whoever tunes in sees one within a second."""
-    options = {"tune": "zerolatency", "crf": "23", "g": str(max(1, round(video.rate))), "threads": str(threads)}
+def _options(threads: int, megabits: float | None) -> Mapping[str, str]:
+    """Of the encoder: no picture waits for another, and key frames are those that are asked for, by the clock."""
+    options = {"tune": "zerolatency", "crf": "23", "g": "100000", "forced-idr": "1", "threads": str(threads)}
     if megabits is not None:
         options |= {"maxrate": str(round(megabits * 1e6)), "bufsize": str(round(megabits * 5e5))}
     return options

@@ -31,22 +31,36 @@ class PushProcess:
     Args:
         opening: what it sends where.
         stopped: whether nobody wants it any more; asked while it waits.
+
+    Raises:
+        ConnectionLostError: there is no process to be had.
     """
 
     def __init__(self, opening: Opening, stopped: Callable[[], bool]) -> None:
         self._stopped = stopped
-        self._process = subprocess.Popen(
+        try:
+            self._process = self._start()
+        except OSError as error:
+            raise ConnectionLostError(str(error.strerror)) from None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._input, self._output = self._process.stdin.fileno(), self._process.stdout.fileno()
+        os.set_blocking(self._input, False)
+        try:  # the opening line, with a password that it may hold, is in no list of processes
+            self._write(json.dumps(asdict(opening)).encode() + b"\n", CONNECT)
+        except ConnectionLostError:
+            self.kill()
+            raise
+
+    @staticmethod
+    def _start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
             [sys.executable, "-c", WORKER.format(path=sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the run, which then ends this one in good order
         )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._input, self._output = self._process.stdin.fileno(), self._process.stdout.fileno()
-        os.set_blocking(self._input, False)  # the opening line, with a password it may hold, is in no process list
-        self._write(json.dumps(asdict(opening)).encode() + b"\n", CONNECT)
 
     def send(self, stream: int, data: bytes, pts: int, duration: int = 0, *, key: bool = True) -> None:
         """A packet, times in ticks.
@@ -98,9 +112,7 @@ class PushProcess:
                 raise ConnectionLostError(self._last_words()) from None
 
     def _check(self, end: float, why: str) -> None:
-        if self._stopped():
-            raise ConnectionLostError("the run ended")
-        if time.monotonic() > end:
+        if self._stopped() or time.monotonic() > end:
             raise ConnectionLostError(why)
 
     def _last_words(self) -> str:

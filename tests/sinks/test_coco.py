@@ -7,7 +7,6 @@ import pytest
 from pycocotools.coco import COCO
 
 from rsseg_edge.errors import RssegError
-from rsseg_edge.sinks import coco
 from rsseg_edge.sinks.coco import CocoMasks
 from rsseg_edge.types import ClassTable, Frame, Result, Segmentation
 
@@ -28,8 +27,7 @@ def load(path: Path) -> COCO:
     return COCO(str(path))
 
 
-def test_pycocotools_reads_the_very_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coco, "IN_MEMORY", 300)
+def test_pycocotools_reads_the_very_masks(tmp_path: Path) -> None:
     given = [result(index) for index in range(5)]
     with CocoMasks(tmp_path / "c.json") as sink:
         for one in given:

@@ -161,6 +161,35 @@ def test_there_is_a_key_frame_every_second(tmp_path: Path, results: Results) -> 
     assert len(keys) >= 2
 
 
+def test_there_is_one_a_second_too_where_the_network_leaves_few_frames(tmp_path: Path, results: Results) -> None:
+    video, frames = results
+    receiver = Receiver()
+    sink = sink_for(f"udp://127.0.0.1:{receiver.socket.getsockname()[1]}", video)
+    with sink:
+        for result in frames[::5]:
+            sink.write(now(result))
+            if result.frame.index == 0:
+                wait_for(State.streaming, sink)
+            time.sleep(0.05)
+    with av.open(str(receiver.finish(tmp_path / "received.ts"))) as container:
+        packets = [p for p in container.demux(video=0) if p.size]
+    assert [at for at, packet in enumerate(packets) if packet.is_keyframe] == [0, 5, 10]
+
+
+def test_what_cannot_be_encoded_fails_the_sink(results: Results) -> None:
+    video, frames = results
+    sink = sink_for("udp://127.0.0.1:9", replace(video, width=0))
+    sink.open()
+    sink.write(now(frames[0]))
+    end = time.monotonic() + 20
+    while sink._failed is None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    with pytest.raises(RssegError, match=r"udp://127\.0\.0\.1:9: "):
+        sink.write(now(frames[0]))
+    sink.discard()
+
+
 def test_a_file_is_sent_at_its_own_speed(results: Results) -> None:
     video, frames = results
     receiver = Receiver()
