@@ -14,6 +14,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=60_000, choices=range(100, 1 << BITS), metavar="N")
     parser.add_argument("--overlay", choices=("mkv", "mp4"), default="mkv", help="an MP4 keeps an index of its frames")
+    parser.add_argument("--live", action="store_true", help="as a live stream is written, and pushed to nobody as well")
     parser.add_argument("--model", help="a bundle in place of the network that costs nothing; class maps are not read")
     options = parser.parse_args()
     frames: int = options.frames
@@ -104,9 +106,11 @@ def main() -> None:
         write_video(out / "numbers.mp4", frames)
         source = VideoFile(out / "numbers.mp4", Selection(), threads=1, report=print)
         overlay = out / f"overlay.{options.overlay}"
+        form = replace(source.video, path=None) if options.live else source.video
+        to = [str(overlay), *(["udp://127.0.0.1:9"] if options.live else [])]
         sinks = [
             *overlay_sinks(
-                Outputs([str(overlay)]), Drawing([], 0.0), source.video, out / "numbers.mp4", out,
+                Outputs(to), Drawing([], 0.0), form, out / "numbers.mp4", out,
                 threads=1, report=print, say=print, transport="tcp", klv=None,
             ),
             ClassVideo(out / "classes.mkv", source.video, threads=1, report=print),
