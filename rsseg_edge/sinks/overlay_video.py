@@ -19,7 +19,7 @@ FRAGMENT = 1_000_000  # microseconds of a fragment or cluster: what a kill may l
 
 class OverlayVideo(Sink):
     """An MP4 or Matroska file. What was written until then can be played from the part file when the process is killed:
-    an MP4 is written in fragments. Closing makes it into a plain one, for which an index is kept (some 100 bytes a
+    an MP4 is written in fragments. Closing makes it into a plain one, for which an index is kept (some 70 bytes a
     frame), but for a live stream's, which may go on for days in memory that does not grow.
 
     Args:
