@@ -20,14 +20,23 @@ class Flow:
         monitors: of the streams, by ``Frame.stream``.
         live: few frames are on their way at once, and a frame that fails is dropped where a file's would end the run.
         max_lag: frames that are older, in seconds since their arrival, are dropped; None drops none.
+        name: of the run, for the log.
 
     Attributes:
         monitors: as given.
+        name: as given.
         live: as given.
     """
 
-    def __init__(self, monitors: Sequence[StreamMonitor] = (), *, live: bool = False, max_lag: float | None = None):
-        self.monitors = tuple(monitors)
+    def __init__(
+        self,
+        monitors: Sequence[StreamMonitor] = (),
+        *,
+        live: bool = False,
+        max_lag: float | None = None,
+        name: str = "run",
+    ) -> None:
+        self.monitors, self.name = tuple(monitors), name
         self.live, self._max_lag = live, max_lag
         self._free = threading.Semaphore(IN_FLIGHT)
         self._failures = 0

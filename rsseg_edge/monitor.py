@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from rsseg_edge.event_log import tell
 from rsseg_edge.stages import Recent
 
 LOG = logging.getLogger("rsseg_edge.stream")
+TELL = 1.0  # seconds from one event of dropped frames to the next: a camera may drop 50 in one
 
 
 class State(str, Enum):
@@ -28,10 +30,12 @@ class Dropped(str, Enum):
     """Why a frame was not shown."""
 
     newer = "newer"  # a newer one came before the network was free
-    undecoded = "undecoded"  # the decoder fell behind and went on at the next key frame
     old = "old"  # older than the greatest lag before the network saw it
     late = "late"  # older than the greatest lag when it was finished
     failed = "failed"  # a stage raised an error
+
+
+_LATE = frozenset({Dropped.old.value, Dropped.late.value})
 
 
 @dataclass(frozen=True)
@@ -80,18 +84,27 @@ class StreamMonitor:
         self._connections = self._received = self._shown = 0
         self._dropped: Counter[str] = Counter()
         self._last_arrival: float | None = None
+        self._untold: Counter[str] = Counter()
+        self._told = -TELL
 
     def enter(self, state: State, why: str = "") -> None:
-        """Change the state; tells the log ``rsseg_edge.stream``."""
+        """Change the state; tells the log ``rsseg_edge.stream`` of it."""
         with self._lock:
             before, self._state, self._since = self._state, state, time.monotonic()
             self._why = why or self._why
             self._connections += state is State.streaming and before is not State.streaming
             count = self._connections
-        if state is not before:
-            level = logging.WARNING if state is State.lost else logging.INFO
-            fields = {"stream": self.name, "state": state.value, "why": why, "connections": count}
-            LOG.log(level, "stream", extra={"fields": fields})
+        if state is before:
+            return
+        if state is State.lost:
+            tell(LOG, logging.WARNING, "lost", f"{self.name}: lost ({why})", stream=self.name, why=why)
+        elif state is State.streaming:
+            event = "opened" if count == 1 else "reopened"
+            level = logging.INFO if count == 1 else logging.WARNING  # who was told of the loss is told of the return
+            tell(LOG, level, event, f"{self.name}: {event}", stream=self.name, connections=count)
+        elif state is State.ended:
+            self._tell_dropped()
+            tell(LOG, logging.INFO, "ended", f"{self.name}: ended", stream=self.name)
 
     def receive(self) -> None:
         """Count a decoded frame."""
@@ -102,6 +115,25 @@ class StreamMonitor:
         """Count frames that are not shown."""
         with self._lock:
             self._dropped[reason.value] += count
+            self._untold[reason.value] += count
+            if time.monotonic() - self._told < TELL:
+                return
+        self._tell_dropped()
+
+    def restart(self, seconds: float) -> None:
+        """Tell the log that a reader hung for some time and another one takes its place."""
+        text = f"{self.name}: reading hangs for {seconds:g} s; begun anew"
+        tell(LOG, logging.WARNING, "decoder restarted", text, stream=self.name, seconds=seconds)
+
+    def _tell_dropped(self) -> None:
+        with self._lock:
+            untold, self._untold, self._told = self._untold, Counter(), time.monotonic()
+            totals = dict(self._dropped)
+        for reason, count in untold.items():
+            event = "late" if reason in _LATE else "dropped"
+            text = f"{self.name}: {count} frames {reason}"
+            fields = {"reason": reason, "count": count, "total": totals[reason]}
+            tell(LOG, logging.INFO, event, text, stream=self.name, **fields)
 
     def show(self, arrived: float | None, now: float) -> None:
         """Count a frame that arrived at a time and goes into the sinks now, both by ``time.monotonic``."""

@@ -1,7 +1,7 @@
 """One engine for several threads: what waits together goes through it as one batch, and nobody waits for ever.
 
 Each thread, one a stream, has a single frame here at a time and is answered in the order of asking, so that a stream
-with many frames takes no more turns than one with few. A graph whose batch is fixed runs the frames one by one, in turn.
+with many frames takes no more turns than one with few. A graph whose batch is fixed runs one frame at a time, in turn.
 """
 
 from __future__ import annotations

@@ -137,6 +137,7 @@ class LiveStream:
                 return None
             if hung:
                 self.monitor.enter(State.lost, f"reading hangs for {HUNG:g} s")
+                self.monitor.restart(HUNG)
                 self._read_on()
 
     def _read_on(self) -> None:
