@@ -38,6 +38,8 @@ def stream_name(where: str) -> str:
     """
     if where == "-":
         return "stdin"
+    if is_stream(where):
+        where = where.partition("?")[0].removeprefix("v4l2://")
     if "://" not in where:
         return Path(where).stem or "input"
     url = urlsplit(where)
