@@ -84,6 +84,8 @@ class SeveralJobs:
         try:
             self._in_parallel(self._open)  # a camera that is away takes its time to be known as such
             self._raise_first()
+            if self.page is not None:
+                self.page.boards = {n.name: self.page.boards[n.name] for n in self.lanes if n.name in self.page.boards}
             for lane in self.lanes:
                 if lane.error is not None:
                     self._fail(f"{lane.name}: {lane.error}")
