@@ -170,7 +170,8 @@ class Job:
         )  # fmt: skip
         self.stream: StreamMonitor | None = getattr(self.source, "monitor", None)
         if self.stream is None and request.max_lag is not None:
-            raise UsageError(f"--max-lag is for live streams: of {request.where} every frame is shown")
+            way = "; --latest takes the newest" if request.where == "-" else ""
+            raise UsageError(f"--max-lag is for live streams: of {request.where} every frame is shown{way}")
         if self.source.video is not None and request.long_side is None:
             self.segmenter.long_side = self.segmenter.spec.video_long_side
         self._locator = open_locator(self.source.video, request.maps, report)

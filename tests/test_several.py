@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import hashlib
 import json
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -256,6 +258,22 @@ def test_live_streams_and_a_file_run_side_by_side_until_they_are_stopped(
             == shown[lane.name]
             == frames_in(tmp_path / "out" / lane.name / "overlay.mp4")
         )
+
+
+def test_a_second_interrupt_drops_what_is_open(
+    clips: list[Path], bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    infer = OnnxRuntimeEngine.infer
+    monkeypatch.setattr(OnnxRuntimeEngine, "infer", lambda *given: (time.sleep(0.05), infer(*given))[1])
+    jobs = several(Request("", str(bundle), tmp_path / "out"), clips)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Timer(0.5, _thread.interrupt_main).start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            jobs.run()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
 
 
 def test_a_page_shows_all_of_them(clips: list[Path], bundle: Path, tmp_path: Path) -> None:

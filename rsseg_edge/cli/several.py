@@ -47,12 +47,13 @@ def run_several(request: Request, inputs: Sequence[str], as_json: bool, log: str
 
 def _print(jobs: SeveralJobs, request: Request) -> None:
     console = Console()
-    numbers = ("frames", "a [dim]second[/]", "age [dim]s[/]", "largest", "dropped", "connections")
+    live = any(lane.job is not None and lane.job.stream is not None for lane in jobs.lanes)
+    numbers = ("frames", "a [dim]second[/]", *(("age [dim]s[/]", "largest", "dropped", "connections") if live else ()))
     table = Table("input", *numbers, "", box=None, pad_edge=False)
     for column in table.columns[1:-1]:
         column.justify = "right"
     for lane in jobs.lanes:
-        table.add_row(*_row(lane))
+        table.add_row(*_row(lane, live))
     console.print(table)
     classes = _classes(jobs)
     if classes is not None:
@@ -66,17 +67,17 @@ def _print(jobs: SeveralJobs, request: Request) -> None:
     print(f"-> {request.out}/{{{','.join(lane.name for lane in jobs.lanes)}}}")
 
 
-def _row(lane: Lane) -> list[str]:
+def _row(lane: Lane, live: bool) -> list[str]:
     outcome, stream = lane.outcome, lane.job.stream if lane.job is not None else None
     if outcome is None:
-        return [escape(lane.name), *["-"] * 6, escape(str(lane.error or ""))]
+        return [escape(lane.name), *["-"] * (6 if live else 2), escape(str(lane.error or ""))]
     rate = f"{outcome.frames / outcome.seconds:.1f}" if outcome.seconds else "-"
-    live = ["-"] * 4
+    numbers = ["-"] * 4 if live else []
     if stream is not None:
         status = stream.status()
         ages = f"{stream.ages.quantile(0.5):.2f}", f"{stream.ages.largest:.2f}"
-        live = [*ages, str(sum(status.dropped.values())), str(status.connections)]
-    return [escape(lane.name), str(outcome.frames), rate, *live, escape(str(lane.error or ""))]
+        numbers = [*ages, str(sum(status.dropped.values())), str(status.connections)]
+    return [escape(lane.name), str(outcome.frames), rate, *numbers, escape(str(lane.error or ""))]
 
 
 def _classes(jobs: SeveralJobs) -> Table | None:

@@ -21,7 +21,7 @@ from rsseg_edge.engines.padding import Side
 from rsseg_edge.errors import RssegError
 from rsseg_edge.stages import Moment, StageTimes
 
-GATHER = 0.004  # seconds that a batch waits for those that were in the last one: they come within a handover of threads
+GATHER = 0.004  # seconds that a batch waits for those that were just answered: they come within a handover of threads
 BATCH_BYTES = 1 << 26  # of a batch's outputs, where more than one frame is in it
 
 
@@ -103,20 +103,21 @@ class SharedEngine:
         self._engine.close()
 
     def _run(self) -> None:
-        last = 1
+        expected = 1
         while True:
-            batch = self._next_batch(last)
+            batch = self._next_batch(expected)
             if not batch:
                 return
-            last = len(batch)
             self._start_all(batch)
+            with self._changed:
+                expected = len(batch) + len(self._waiting)  # who was answered mostly has the next frame at hand
 
-    def _next_batch(self, last: int) -> list[_Request]:
+    def _next_batch(self, expected: int) -> list[_Request]:
         """The oldest request, and those that can go with it; empty once this is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
-            if last > 1 and not self._closed:
-                self._changed.wait_for(lambda: len(self._waiting) >= last or self._closed, GATHER)
+            if self._input is not None and not self._closed:
+                self._changed.wait_for(lambda: len(self._waiting) >= expected or self._closed, GATHER)
             if self._closed:
                 for request in self._waiting:
                     request.fail(RssegError("the engine is closed"))

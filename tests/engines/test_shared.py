@@ -107,6 +107,21 @@ def test_streams_that_wait_together_go_as_one_batch_and_each_gets_its_own() -> N
     assert len(counts.times.wall) == counts.calls
 
 
+def test_two_streams_find_together_though_each_came_while_the_other_was_answered() -> None:
+    _engine, shared, counts = open_shared()
+    at_once(stream(shared, 100, 20), lambda: (time.sleep(0.03), stream(shared, 200, 20)()))
+    assert counts.largest == 2
+    assert counts.calls < 30
+
+
+def test_one_stream_alone_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GATHER", 0.5)
+    _, shared, _ = open_shared(seconds=0)
+    begin = time.monotonic()
+    stream(shared, 100, 10)()
+    assert time.monotonic() - begin < 0.4
+
+
 def test_a_graph_of_one_frame_takes_turns() -> None:
     engine, shared, counts = open_shared(1, seconds=0.005)
     at_once(*(stream(shared, 100 * k, 20) for k in range(1, 4)))
