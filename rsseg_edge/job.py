@@ -13,7 +13,7 @@ from rsseg_edge.engines.choose import EngineName, Say
 from rsseg_edge.engines.shared import BatchCounts
 from rsseg_edge.errors import UsageError
 from rsseg_edge.event_log import tell
-from rsseg_edge.flow import Flow
+from rsseg_edge.flow import IN_FLIGHT, SHARED, Flow
 from rsseg_edge.live.address import parse_address
 from rsseg_edge.live.ask import board_of
 from rsseg_edge.live.sink import LivePage, LiveView
@@ -187,7 +187,10 @@ class Job:
             self.sinks.append(LiveView(self.page, self.name, board))
         live = self.stream is not None
         self._known = self.stream.name if self.stream else self.name
-        flow = Flow((self.stream,) if self.stream else (), live=live, max_lag=request.max_lag, name=self._known)
+        flow = Flow(
+            (self.stream,) if self.stream else (), live=live, max_lag=request.max_lag, name=self._known,
+            in_flight=IN_FLIGHT if model is None else SHARED,
+        )  # fmt: skip
         self._pipeline = Pipeline(self.source.frames(), self.temporal or self.segmenter, self.sinks, flow)
         if board is not None:
             board.stages = self._pipeline.stages

@@ -14,7 +14,7 @@ from rsseg_edge.event_log import tell
 from rsseg_edge.stages import Recent
 
 LOG = logging.getLogger("rsseg_edge.stream")
-TELL = 1.0  # seconds from one event of dropped frames to the next: a camera may drop 50 in one
+TELL = 10.0  # seconds from one event of dropped frames to the next: a camera may drop 50 in one
 
 
 class State(str, Enum):
@@ -131,7 +131,7 @@ class StreamMonitor:
             totals = dict(self._dropped)
         for reason, count in untold.items():
             event = "late" if reason in _LATE else "dropped"
-            text = f"{self.name}: {count} frames {reason}"
+            text = f"{self.name}: {count} frames dropped ({reason})"
             fields = {"reason": reason, "count": count, "total": totals[reason]}
             tell(LOG, logging.INFO, event, text, stream=self.name, **fields)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -44,7 +45,7 @@ class LiveServer:
 
     def __init__(self, address: Address, boards: Mapping[str, Board]) -> None:
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        server = type("Server", (ThreadingHTTPServer,), {"address_family": family, "daemon_threads": True})
+        server = type("Server", (_Server,), {"address_family": family})
         handler = type("Handler", (_Handler,), {"address": address, "boards": boards})
         try:
             self._server: ThreadingHTTPServer = server((address.host, address.port), handler)
@@ -58,6 +59,15 @@ class LiveServer:
         """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that goes in the middle of an answer is no error of ours."""
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -114,6 +114,15 @@ def test_state_and_metrics_have_what_is_shown(server: LiveServer, board: Board):
     assert 'rsseg_stream_up{stream="cam"} 1\n' in metrics
 
 
+def test_a_browser_that_goes_is_no_error_and_a_defect_is(server: LiveServer, capsys: pytest.CaptureFixture[str]):
+    for error, told in ((BrokenPipeError("gone"), False), (ZeroDivisionError("ours"), True)):
+        try:
+            raise error
+        except type(error):
+            server._server.handle_error(None, ("127.0.0.1", 1))
+        assert ("Traceback" in capsys.readouterr().err) is told
+
+
 def test_what_is_typed_is_asked_and_an_error_is_one_line(server: LiveServer, asked: list[str]):
     def post(text: str):
         return json.loads(request(server, "/ask", "POST", text, X_Requested_With="rsseg").read())
