@@ -170,6 +170,8 @@ class Pipeline:
                 thread.join(timeout=0.2)  # a join without one keeps signals from the main thread on some systems
                 if self._aborted:
                     raise KeyboardInterrupt
+        if self._aborted:
+            raise KeyboardInterrupt
 
     def _close(self) -> None:
         """Publish every sink but one that failed."""

@@ -79,6 +79,7 @@ class SeveralJobs:
         self.model = request.open_model(say, self.batches)
         self._request, self._report, self._fail = request, report, fail or report
         self._stopped = False
+        self._over: list[threading.Event] = []  # of the lanes that run
         self.lanes = [Lane(where, name) for where, name in zip(inputs, distinct_names(inputs), strict=True)]
         self._keep_inputs()
         try:
@@ -127,8 +128,8 @@ class SeveralJobs:
             for lane in self.lanes:
                 if lane.job is not None:
                     lane.job.abort()
-            for thread in self._threads:
-                thread.join(timeout=6)
+            for over in self._over:
+                over.wait(timeout=6)
             raise
         finally:
             self._close()
@@ -173,24 +174,24 @@ class SeveralJobs:
     def _in_parallel(self, work: Callable[[Lane], None]) -> None:
         """Work on every lane that has not failed, each on a thread."""
 
-        def guarded(lane: Lane) -> None:
+        def guarded(lane: Lane, over: threading.Event) -> None:
             try:
                 work(lane)
             except Exception as error:
                 lane.error = error
             except KeyboardInterrupt:
                 pass  # of an aborted job: the main thread raises it
+            finally:
+                over.set()
 
-        self._threads = [
-            threading.Thread(target=guarded, args=(lane,), name=f"rsseg-{lane.name}", daemon=True)
-            for lane in self.lanes
-            if lane.error is None
-        ]
-        for thread in self._threads:
-            thread.start()
-        for thread in self._threads:
-            while thread.is_alive():
-                thread.join(timeout=0.2)  # a join without one keeps signals from the main thread on some systems
+        lanes = [lane for lane in self.lanes if lane.error is None]
+        self._over = [threading.Event() for _ in lanes]
+        for lane, over in zip(lanes, self._over, strict=True):
+            threading.Thread(target=guarded, args=(lane, over), name=f"rsseg-{lane.name}", daemon=True).start()
+        # Events and no joins: a join that Ctrl-C ends takes its thread for finished (Python up to 3.12).
+        for over in self._over:
+            while not over.wait(timeout=0.2):
+                pass
 
     def _raise_first(self) -> None:
         """A request that cannot be met is refused; what cannot be read is left out while anything else can."""
