@@ -36,6 +36,7 @@ def parse_camera(where: str) -> CameraRequest:
     Raises:
         UsageError: it names no camera, or a mode that is none.
     """
+    allowed: tuple[str, ...]
     csi, v4l2 = CSI.fullmatch(where), V4L2.fullmatch(where)
     if csi is not None:
         device, query, allowed = csi[1], csi[2], ("size", "rate")
