@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections import Counter
@@ -33,6 +34,12 @@ class Dropped(str, Enum):
     old = "old"  # older than the greatest lag before the network saw it
     late = "late"  # older than the greatest lag when it was finished
     failed = "failed"  # a stage raised an error
+    away = "away"  # the receiver of a push was not there
+
+
+def shown_name(where: str) -> str:
+    """What messages call a stream: its URL without user and password."""
+    return re.sub(r"//[^/@]*@", "//", where)
 
 
 _LATE = frozenset({Dropped.old.value, Dropped.late.value})
@@ -70,14 +77,15 @@ class StreamMonitor:
 
     Args:
         name: of the stream, without credentials.
+        level: of the log's events that a stream was lost and came back; warnings are shown on a terminal.
 
     Attributes:
         ages: seconds from the arrival of a frame's packet to the moment at which it was given to the sinks, of every
             frame that was shown.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, level: int = logging.WARNING) -> None:
+        self.name, self._level = name, level
         self.ages = Recent()
         self._lock = threading.Lock()
         self._state, self._since, self._why = State.connecting, time.monotonic(), ""
@@ -97,10 +105,10 @@ class StreamMonitor:
         if state is before:
             return
         if state is State.lost:
-            tell(LOG, logging.WARNING, "lost", f"{self.name}: lost ({why})", stream=self.name, why=why)
+            tell(LOG, self._level, "lost", f"{self.name}: lost ({why})", stream=self.name, why=why)
         elif state is State.streaming:
             event = "opened" if count == 1 else "reopened"
-            level = logging.INFO if count == 1 else logging.WARNING  # who was told of the loss is told of the return
+            level = logging.INFO if count == 1 else self._level  # who was told of the loss is told of the return
             tell(LOG, level, event, f"{self.name}: {event}", stream=self.name, connections=count)
         elif state is State.ended:
             self._tell_dropped()

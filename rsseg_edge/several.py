@@ -17,6 +17,7 @@ from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.job import Job, Request, open_page
 from rsseg_edge.maps import MapRequest
 from rsseg_edge.pipeline import Outcome
+from rsseg_edge.sinks.destination import Kind as Place
 from rsseg_edge.sources.names import Kind, distinct_names, kind_of
 from rsseg_edge.sources.stream import is_stream
 from rsseg_edge.types import Report, Result
@@ -229,6 +230,8 @@ def _check(request: Request, inputs: Sequence[str]) -> None:
         raise UsageError("--max-lag is for live streams, and none is given")
     if request.latest and "-" not in inputs:
         raise UsageError("--latest is for standard input, -")
+    if any(one.kind is not Place.page for one in request.outputs.destinations()):
+        raise UsageError("--to is for one input; each of several has its overlay in OUT/NAME, and --live shows all")
     if request.maps.telemetry is not None:
         raise UsageError("--telemetry belongs to one video; give one input, or videos that carry theirs")
     for option, path in (("--geo", request.maps.geo), ("--mosaic", request.maps.mosaic)):

@@ -67,6 +67,7 @@ function legend(classes) {
 function chart(history, classes) {
   const plot = find("chart");
   plot.replaceChildren();
+  history = history.filter(([, shares]) => classes.every(c => c.name in shares));  // since the classes changed last
   if (history.length < 2) return;
   const begin = history[0][0], span = history[history.length - 1][0] - begin || 1;
   let below = history.map(() => 0);
@@ -87,7 +88,7 @@ function show(state) {
   if (source) {
     const dropped = Object.values(source.dropped).reduce((a, b) => a + b, 0);
     numbers += source.age === null ? "" : `, ${source.age.toFixed(2)} s old`;
-    numbers += `, ${dropped} dropped, ${source.connections} connections` + (source.state === "lost" ? ` (${source.why})` : "");
+    numbers += `, ${dropped} dropped, ${source.connections} connection${source.connections === 1 ? "" : "s"}` + (source.state === "lost" ? ` (${source.why})` : "");
   }
   find("numbers").textContent = numbers;
   streams(state.streams);
