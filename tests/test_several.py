@@ -23,6 +23,7 @@ from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.job import Job, Request
 from rsseg_edge.maps import MapRequest
+from rsseg_edge.outputs import Outputs
 from rsseg_edge.several import SeveralJobs
 from rsseg_edge.sources import stream as stream_module
 from rsseg_edge.sources.base import Selection
@@ -194,6 +195,7 @@ def test_what_cannot_be_met_is_refused_before_anything_begins(clips: list[Path],
         (["udp://127.0.0.1:9", "udp://127.0.0.1:9"], {}, "given twice"),
         (files, {"max_lag": 1.0}, "--max-lag is for live streams"),
         (files, {"latest": True}, "--latest is for standard input"),
+        (files, {"outputs": Outputs(["udp://127.0.0.1:9"])}, "--to is for one input"),
         (files, {"maps": MapRequest(geo=tmp_path / "x.gpkg")}, "give its name alone"),
         (files, {"maps": MapRequest(geo=Path("x.gpkg"), telemetry=Path("x.srt"))}, "--telemetry belongs to one video"),
         (files, {"live_page": "0.0.0.0:8080"}, "--token SECRET"),

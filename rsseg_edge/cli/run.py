@@ -253,11 +253,8 @@ def run(
     with FrameProgress(job.source.expected) as progress:
         outcome = job.run(on_result=progress.advance)
     if as_json:
-        print(
-            summary_json(
-                outcome, job.counted(outcome), problems, steadiness_json(job) | stream_json(job) | pushes_json(job)
-            )
-        )
+        more = steadiness_json(job) | stream_json(job) | pushes_json(job)
+        print(summary_json(outcome, job.counted(outcome), problems, more))
     else:
         with beside_log(log):
             print_table(outcome, job.counted(outcome), out)
