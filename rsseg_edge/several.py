@@ -7,6 +7,7 @@ goes through it as one batch where the graph takes one, and in turn where it doe
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from rsseg_edge.sources.names import Kind, distinct_names, kind_of
 from rsseg_edge.sources.stream import is_stream
 from rsseg_edge.types import Report, Result
 
+PATIENCE = 3.0  # seconds that all wait for a live stream
+
 
 @dataclass
 class Lane:
@@ -34,6 +37,7 @@ class Lane:
         problems: a line for each thing that was left out.
         outcome: what was done, once it is over.
         error: what ended it, or kept it from beginning.
+        opened: whether it is known if it can be opened.
     """
 
     where: str
@@ -42,12 +46,14 @@ class Lane:
     problems: list[str] = field(default_factory=list)
     outcome: Outcome | None = None
     error: Exception | None = None
+    opened: threading.Event = field(default_factory=threading.Event)
 
 
 class SeveralJobs:
     """Videos and live streams with everything opened that they need, ready to run once.
 
-    An input that cannot be read, or fails on the way, is reported and the others go on.
+    An input that cannot be read, or fails on the way, is reported and the others go on. A live stream that does not
+    come within :data:`PATIENCE` holds nothing up: it begins when it is there.
 
     Args:
         request: what is to be done with each; its ``where`` is not looked at, its ``out`` gets a folder for each.
@@ -79,12 +85,12 @@ class SeveralJobs:
         self.batches = BatchCounts()
         self.model = request.open_model(say, self.batches)
         self._request, self._report, self._fail = request, report, fail or report
-        self._stopped = False
+        self._stopped = self._closed = False
         self._over: list[threading.Event] = []  # of the lanes that run
         self.lanes = [Lane(where, name) for where, name in zip(inputs, distinct_names(inputs), strict=True)]
         self._keep_inputs()
         try:
-            self._in_parallel(self._open)  # a camera that is away takes its time to be known as such
+            self._open_all()
             self._raise_first()
             if self.page is not None:
                 self.page.boards = {n.name: self.page.boards[n.name] for n in self.lanes if n.name in self.page.boards}
@@ -107,7 +113,12 @@ class SeveralJobs:
         """
 
         def run(lane: Lane) -> None:
-            assert lane.job is not None
+            while not lane.opened.wait(timeout=0.1):
+                if self._stopped:
+                    return
+            if lane.job is None:
+                self._fail(f"{lane.name}: {lane.error}")
+                return
             told = (lambda result: on_result(lane.name, result)) if on_result is not None else None
             try:
                 lane.outcome = lane.job.run(told)
@@ -126,6 +137,7 @@ class SeveralJobs:
                 if self.page is not None:
                     self.page.close()
         except BaseException:
+            self._stopped = True
             for lane in self.lanes:
                 if lane.job is not None:
                     lane.job.abort()
@@ -153,7 +165,29 @@ class SeveralJobs:
         codes = [getattr(lane.error, "exit_code", 1) for lane in self.lanes if lane.error is not None]
         return max([*codes, *(1 for lane in self.lanes if lane.problems), 0])
 
-    def _open(self, lane: Lane) -> None:
+    def _open_all(self) -> None:
+        """Open every lane on a thread of its own; wait for all files, and a moment for live streams."""
+
+        def guarded(lane: Lane) -> None:
+            try:
+                lane.job = self._open(lane)
+                if self._closed:  # nobody waits for it any more
+                    lane.job.close()
+            except Exception as error:
+                lane.error = error
+            finally:
+                lane.opened.set()
+
+        begin = time.monotonic()
+        for lane in self.lanes:
+            threading.Thread(target=guarded, args=(lane,), name=f"rsseg-open-{lane.name}", daemon=True).start()
+        while waiting := [lane for lane in self.lanes if not lane.opened.is_set()]:
+            patient = time.monotonic() - begin < PATIENCE or any(not is_stream(lane.where) for lane in waiting)
+            if not patient and any(lane.job is not None for lane in self.lanes):
+                break
+            waiting[0].opened.wait(timeout=0.1)
+
+    def _open(self, lane: Lane) -> Job:
         request = self._request
         live = is_stream(lane.where) and (lane.where != "-" or request.latest)
         folder = request.out / lane.name
@@ -170,7 +204,7 @@ class SeveralJobs:
             lane.problems.append(line)
             self._report(line)
 
-        lane.job = Job(request, report, name=lane.name, model=self.model, page=self.page)
+        return Job(request, report, name=lane.name, model=self.model, page=self.page)
 
     def _in_parallel(self, work: Callable[[Lane], None]) -> None:
         """Work on every lane that has not failed, each on a thread."""
@@ -210,6 +244,7 @@ class SeveralJobs:
                 raise UsageError(f"{target} is an input; give another folder with -o")
 
     def _close(self) -> None:
+        self._closed = True
         for lane in self.lanes:
             if lane.job is not None:
                 lane.job.close()

@@ -18,6 +18,7 @@ import av
 import numpy as np
 import pytest
 
+import rsseg_edge.several as module
 from rsseg_edge.asked_model import Vocabulary
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.errors import RssegError, UsageError
@@ -260,6 +261,46 @@ def test_live_streams_and_a_file_run_side_by_side_until_they_are_stopped(
             == shown[lane.name]
             == frames_in(tmp_path / "out" / lane.name / "overlay.mp4")
         )
+
+
+def test_a_stream_that_comes_late_holds_up_nothing_and_joins(
+    clips: list[Path], bundle: Path, tmp_path: Path, new_sender: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.3)
+    late, never = new_sender(), new_sender()
+    late.stop()
+    never.stop()
+    jobs = several(
+        Request("", str(bundle), tmp_path / "out", live_page="0"), [late.address, str(clips[0]), never.address], []
+    )
+    assert [lane.job is None for lane in jobs.lanes] == [True, False, True]
+    shown = {lane.name: 0 for lane in jobs.lanes}
+
+    def count(name: str, _: object) -> None:
+        shown[name] += 1
+
+    thread = threading.Thread(target=jobs.run, args=(count,), daemon=True)
+    thread.start()
+    first, file, _ = (lane.name for lane in jobs.lanes)
+
+    def wait(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    wait(lambda: jobs.lanes[1].outcome is not None)
+    assert shown == {first: 0, file: 40, jobs.lanes[2].name: 0}
+    late.start()
+    wait(lambda: shown[first] > 10)
+    assert jobs.page is not None
+    assert first in jobs.page.boards
+    begin = time.monotonic()
+    jobs.stop()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert time.monotonic() - begin < 5, "it waited for the one that never came"
+    assert len(lines(tmp_path / "out" / first)) == shown[first]
 
 
 def test_a_second_interrupt_drops_what_is_open(

@@ -30,7 +30,7 @@ def run_several(request: Request, inputs: Sequence[str], as_json: bool, log: str
     )
     say_asked(jobs.model)
     stop_by_signal(jobs.stop)
-    expected = {lane.name: lane.job.source.expected for lane in jobs.lanes if lane.job is not None}
+    expected = {lane.name: None if lane.job is None else lane.job.source.expected for lane in jobs.lanes}
     with LaneProgress(expected) as progress:
         jobs.run(progress.advance)
     if as_json:
@@ -50,6 +50,7 @@ def _print(jobs: SeveralJobs, request: Request) -> None:
     live = any(lane.job is not None and lane.job.stream is not None for lane in jobs.lanes)
     numbers = ("frames", "a [dim]second[/]", *(("age [dim]s[/]", "largest", "dropped", "connections") if live else ()))
     table = Table("input", *numbers, "", box=None, pad_edge=False)
+    table.columns[0].overflow = "fold"
     for column in table.columns[1:-1]:
         column.justify = "right"
     for lane in jobs.lanes:
@@ -70,14 +71,14 @@ def _print(jobs: SeveralJobs, request: Request) -> None:
 def _row(lane: Lane, live: bool) -> list[str]:
     outcome, stream = lane.outcome, lane.job.stream if lane.job is not None else None
     if outcome is None:
-        return [escape(lane.name), *["-"] * (6 if live else 2), escape(str(lane.error or ""))]
+        return [escape(lane.name), *["-"] * (6 if live else 2), "failed" if lane.error else "never came"]
     rate = f"{outcome.frames / outcome.seconds:.1f}" if outcome.seconds else "-"
     numbers = ["-"] * 4 if live else []
     if stream is not None:
         status = stream.status()
         ages = f"{stream.ages.quantile(0.5):.2f}", f"{stream.ages.largest:.2f}"
         numbers = [*ages, str(sum(status.dropped.values())), str(status.connections)]
-    return [escape(lane.name), str(outcome.frames), rate, *numbers, escape(str(lane.error or ""))]
+    return [escape(lane.name), str(outcome.frames), rate, *numbers, "failed" if lane.error else ""]
 
 
 def _classes(jobs: SeveralJobs) -> Table | None:

@@ -87,10 +87,10 @@ class _Handler(BaseHTTPRequestHandler):
             name, kind = FILES[url.path]
             self._send((FOLDER / name).read_bytes(), f"{kind}; charset=utf-8", token)
         elif url.path == "/state":
-            states = {name: _standing(other) for name, other in self.boards.items()}
+            states = {name: _standing(other) for name, other in dict(self.boards).items()}
             self._send(json.dumps(board.state() | {"streams": states}).encode(), "application/json")
         elif url.path == "/metrics":
-            text = metrics_text({name: other.state() for name, other in self.boards.items()})
+            text = metrics_text({name: other.state() for name, other in dict(self.boards).items()})
             self._send(text.encode(), "text/plain; version=0.0.4; charset=utf-8")
         elif url.path == "/video":
             self._stream(board, frozenset(query.get("hide", [])))

@@ -19,7 +19,7 @@ class LivePage:
         say: told where the page is.
 
     Attributes:
-        boards: what it shows, by the streams' names; complete before it is opened.
+        boards: what it shows, by the streams' names; at least one before it is opened, and more may come.
     """
 
     def __init__(self, address: Address, say: Report) -> None:
