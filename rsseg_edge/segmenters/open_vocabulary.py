@@ -27,8 +27,9 @@ from rsseg_edge.temporal.score_grid import ScoreGrid
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
 BACKGROUND = "background"
-BATCH_VALUES = 1 << 23
-"""Cosines that one call of the network may give: 32 MB. More words mean fewer windows at once."""
+BATCH_VALUES, KERNEL = 1 << 25, 64
+"""Values that one call of the network may hold at its largest: 128 MB. A pixel has a cosine for every word, and about so
+many weights of its SimFeatUp kernel; more words mean fewer windows at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,7 +281,7 @@ class OpenVocabularySegmenter:
         name = coarse if self.fast and coarse in self._engine.outputs else "cosines"
         total = np.zeros((queries, *prepared.size), np.float32)
         count = np.zeros(prepared.size, np.float32)
-        batch = max(1, BATCH_VALUES // (queries * side * side))
+        batch = max(1, BATCH_VALUES // ((queries + KERNEL) * side * side))
         for begin in range(0, len(prepared.places), batch):
             crops = prepared.crops[begin : begin + batch]
             found = self._engine.infer({"crops": crops, "text": vocabulary.text}, (name,))[name]
