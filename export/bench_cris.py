@@ -52,7 +52,7 @@ def measure(model: str, sentences: Sequence[int], rounds: int, threads: int) -> 
     tokens[:, 6:] = 0
     engines = {
         name: OnnxRuntimeEngine(graph.SerializeToString(), threads=threads, name=name)
-        for name, graph in to_onnx(network, size, tiled=True).items()
+        for name, graph in to_onnx(network, size).items()
     }
     published = PublishedCRIS(network)
 

@@ -60,7 +60,7 @@ def export_cris(request: Request, say: Say) -> Draft:
     images = gate_images(request.images, GATE_IMAGES, lambda i: letterbox(i, config.image_size, border)[None])
 
     say(f"tracing {request.model} for {config.image_size} x {config.image_size} pixels")
-    graphs = to_onnx(network, config.image_size, tiled=request.precision == "fp32")
+    graphs = to_onnx(network, config.image_size)
     kept: tuple[str, ...] = ()
     if request.precision == "fp16":
         graphs, kept = _halve(graphs, images.arrays, tokens, say)
@@ -105,16 +105,15 @@ def export_cris(request: Request, say: Say) -> Draft:
     return Draft(manifest, {**files, "tokenizer.json": serialised})
 
 
-def to_onnx(network: CRIS, size: int, *, tiled: bool) -> Graphs:
+def to_onnx(network: CRIS, size: int) -> Graphs:
     """The graphs ``text``, ``vision`` and ``fusion`` for images of ``size`` x ``size`` and any number of sentences.
 
     Args:
         network: in evaluation mode.
         size: multiple of 32.
-        tiled: see :class:`DeployedFusion`.
     """
-    text, vision = DeployedText(network).eval(), DeployedVision(network, size, tiled=tiled).eval()
-    fusion = DeployedFusion(network, size, tiled=tiled).eval()
+    text, vision = DeployedText(network).eval(), DeployedVision(network, size).eval()
+    fusion = DeployedFusion(network, size).eval()
     tokens = torch.ones(2, network.config.word_length, dtype=torch.int64)
     image = torch.zeros(1, size, size, 3, dtype=torch.uint8)
     with torch.inference_mode():
