@@ -10,6 +10,7 @@ namespace RSSEG_ISA {
 namespace {
 
 constexpr std::size_t kFilters = 2 * kLanes;            // of a block
+constexpr std::size_t kBlocks = 2;                      // of a task: pixels are read once for both
 constexpr int kRows = kLanes == 16 ? 12 : 6;            // pixels of a block: their sums fill the registers
 constexpr std::size_t kTogether = 5000000;              // floats of sums: below what malloc takes from the system anew
 
@@ -72,7 +73,9 @@ RSSEG_INLINE void multiply(const float* const* pixels, const float* weights, std
     const float* pixel[R];
     RSSEG_UNROLL
     for (int r = 0; r < R; ++r) pixel[r] = pixels[r];
-    for (std::size_t c = 0; c < channels; ++c, weights += kFilters) {
+    const float* next = weights + channels * kFilters;  // those of the next pair of kinds
+    for (std::size_t c = 0; c < channels; ++c, weights += kFilters, next += kFilters) {
+        prefetch(next);
         const Vec first = load(weights), second = load(weights + kLanes);
         RSSEG_UNROLL
         for (int r = 0; r < R; ++r) {
@@ -100,25 +103,32 @@ RSSEG_INLINE void multiply_some(int count, const float* const* pixels, const flo
     for (; r < count; ++r) multiply<1>(pixels + r, weights, channels, out + r);
 }
 
-// All products of one image and one block of filters: [row product][column product][kFilters].
-void products(const Conv3x3& p, const float* sums, std::size_t padded, const float* weights, float* out) {
+// All products of one image and some blocks of filters: [block][row product][column product][kFilters].
+void products(const Conv3x3& p, const float* sums, std::size_t padded, const float* weights, std::size_t blocks, float* out) {
     const std::size_t across = p.columns.sums.count, wide = static_cast<std::size_t>(p.columns.products[kKinds]);
+    const std::size_t block = kKinds * kKinds * p.channels * kFilters;
+    const std::size_t made = static_cast<std::size_t>(p.rows.products[kKinds]) * wide * kFilters;
+    const float* pixels[kRows];
+    float* results[kRows];
+    int filled = 0;
+    auto flush = [&]() {
+        for (std::size_t b = 0; b < blocks; ++b) {
+            multiply_some(filled, pixels, weights + b * block, p.channels, results);
+            for (int r = 0; r < filled; ++r) results[r] += made;
+        }
+        filled = 0;
+    };
     for (int i = 0; i < kKinds; ++i) {
         for (int j = 0; j < kKinds; ++j, weights += p.channels * kFilters) {
-            const float* pixels[kRows];
-            float* results[kRows];
-            int filled = 0;
             for (int row = p.rows.products[i]; row < p.rows.products[i + 1]; ++row) {
                 const float* sum_row = sums + static_cast<std::size_t>(p.rows.sum_of[row]) * across * padded;
                 for (int column = p.columns.products[j]; column < p.columns.products[j + 1]; ++column) {
                     pixels[filled] = sum_row + static_cast<std::size_t>(p.columns.sum_of[column]) * padded;
                     results[filled] = out + (static_cast<std::size_t>(row) * wide + static_cast<std::size_t>(column)) * kFilters;
-                    if (++filled < kRows) continue;
-                    multiply_some(filled, pixels, weights, p.channels, results);
-                    filled = 0;
+                    if (++filled == kRows) flush();
                 }
             }
-            multiply_some(filled, pixels, weights, p.channels, results);
+            flush();
         }
     }
 }
@@ -206,28 +216,31 @@ bool conv3x3(const Conv3x3& p, const Threads& threads) {
             combine(p.columns.sums, j, line, padded, padded, sums + b * summed + (i * across + j) * padded);
     };
     auto filter = [&](std::size_t index) {
-        const std::size_t block = index / count, b = index % count;
-        Scratch scratch(high * (wide + width) * kFilters + (2 * width + kLanes) * kFilters);
+        const std::size_t begin = index / count * kBlocks, b = index % count;
+        const std::size_t some = blocks - begin < kBlocks ? blocks - begin : kBlocks;
+        Scratch scratch(high * (some * wide + width) * kFilters + (2 * width + kLanes) * kFilters);
         if (!scratch) {
             failed = true;
             return;
         }
-        float *made = scratch.take(high * wide * kFilters), *columns = scratch.take(high * width * kFilters);
+        float *made = scratch.take(some * high * wide * kFilters), *columns = scratch.take(high * width * kFilters);
         float *line = scratch.take(width * kFilters), *spare = scratch.take((width + kLanes) * kFilters);
-        products(p, sums + b * summed, padded, p.packed + block * kKinds * kKinds * p.channels * kFilters, made);
-        for (std::size_t i = 0; i < high; ++i)
-            for (std::size_t x = 0; x < width; ++x)
-                combine(p.columns.outputs, x, made + i * wide * kFilters, kFilters, kFilters, columns + (i * width + x) * kFilters);
-        for (std::size_t y = 0; y < p.rows.outputs.count; ++y) {
-            combine(p.rows.outputs, y, columns, width * kFilters, width * kFilters, line);
-            write(p, first + b, block * kFilters, y, line, spare);
+        products(p, sums + b * summed, padded, p.packed + begin * kKinds * kKinds * p.channels * kFilters, some, made);
+        for (std::size_t block = begin; block < begin + some; ++block, made += high * wide * kFilters) {
+            for (std::size_t i = 0; i < high; ++i)
+                for (std::size_t x = 0; x < width; ++x)
+                    combine(p.columns.outputs, x, made + i * wide * kFilters, kFilters, kFilters, columns + (i * width + x) * kFilters);
+            for (std::size_t y = 0; y < p.rows.outputs.count; ++y) {
+                combine(p.rows.outputs, y, columns, width * kFilters, width * kFilters, line);
+                write(p, first + b, block * kFilters, y, line, spare);
+            }
         }
     };
     for (; first < p.batch && !failed; first += count) {
         count = p.batch - first < most ? p.batch - first : most;
         parallel_for(threads, count * p.rows.pixels, turn);
         parallel_for(threads, count * p.rows.sums.count, sum);
-        if (!failed) parallel_for(threads, blocks * count, filter);
+        if (!failed) parallel_for(threads, up(blocks, kBlocks) / kBlocks * count, filter);
     }
     return !failed;
 }
