@@ -114,17 +114,18 @@ def to_onnx(network: CRIS, size: int) -> Graphs:
     """
     text, vision = DeployedText(network).eval(), DeployedVision(network, size).eval()
     fusion = DeployedFusion(network, size).eval()
-    tokens = torch.ones(2, network.config.word_length, dtype=torch.int64)
+    tokens = torch.ones(2, network.config.word_length - 1, dtype=torch.int64)
     image = torch.zeros(1, size, size, 3, dtype=torch.uint8)
     with torch.inference_mode():
         level3, level4, level5, *detail = vision(image)
         features = (level3, level4, level5, *text(tokens), *detail)
     features = tuple(feature.clone() for feature in features)
+    words = torch.export.Dim("words", min=2, max=network.config.word_length)
     free = {0: torch.export.Dim("sentences", min=1, max=MAX_SENTENCES)}
     seen = (*VISION_OUTPUTS, *([DETAIL] if network.vision.detail_channels else []))
     inputs = (*VISION_OUTPUTS, *TEXT_OUTPUTS, *seen[len(VISION_OUTPUTS) :])
     graphs = {
-        "text": trace(text, (tokens,), ["tokens"], TEXT_OUTPUTS, {"tokens": free}),
+        "text": trace(text, (tokens,), ["tokens"], TEXT_OUTPUTS, {"tokens": {**free, 1: words}}),
         "vision": trace(vision, (image,), ["image"], seen),
         "fusion": trace(fusion, features, inputs, ["mask_logits"], dict.fromkeys(TEXT_OUTPUTS, free)),
     }

@@ -39,7 +39,8 @@ _MASKED = -1e4
 class DeployedText(nn.Module):
     """Sentences to all that the image does not change.
 
-    ``forward(tokens)`` takes int64 [B, L], L the network's ``word_length``, and gives ``gate`` [B, C5] for the deepest
+    ``forward(tokens)`` takes int64 [B, l], l up to L, the network's ``word_length``: columns of padding alone may be left
+    out, and cost nothing then. It gives ``gate`` [B, C5] for the deepest
     level; for the cross-attention of D decoder layers with H heads ``keys`` and ``values`` [B, D, H L, C], which pixels
     meet without projections of their own, and ``scores`` [B, D, H L], which are added; ``kernel`` [B, 9, C/2] and
     ``offset`` [B, 10]: what the projector multiplies pixels by, and adds to the nine products and to their sum.
@@ -57,11 +58,14 @@ class DeployedText(nn.Module):
         self.projector = network.fusion.projector
         length = network.config.word_length
         position = sine_position(length, network.config.neck.channels[1], torch.zeros(0))
+        self.length = length
         self.register_buffer("position", position, persistent=False)
         self.register_buffer("causal", _MASKED * torch.ones(length, length).triu(1), persistent=False)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, ...]:
         words, state = self._encode(tokens)
+        missing = self.length - tokens.shape[1]
+        words, tokens = F.pad(words, (0, 0, 0, missing)), F.pad(tokens, (0, missing), value=PADDING)
         mask = (tokens == PADDING).to(words.dtype) * _MASKED
         read = [self._read(layer, words, mask) for layer in self.layers]
         keys, values, scores = (torch.stack(parts, 1) for parts in zip(*read, strict=True))
@@ -73,7 +77,7 @@ class DeployedText(nn.Module):
         net, length = self.encoder.net, tokens.shape[1]
         x = net.token_embedding(tokens) + net.positional_embedding[:length]
         for block in net.transformer.resblocks:
-            x = transformer_block(block, x, mask=self.causal)
+            x = transformer_block(block, x, mask=self.causal[:length, :length])
         x = net.ln_final(x)
         end = tokens.argmax(1)[:, None, None].expand(-1, 1, x.shape[2])
         return x, x.gather(1, end)[:, 0] @ net.text_projection
