@@ -1,4 +1,4 @@
-"""Convolutions as exporters need them: with their BatchNorm, cut by what they read, and as operators with their ReLU."""
+"""Convolutions for exporters: with their BatchNorm, cut by what they read, and as operators with their ReLU."""
 
 from __future__ import annotations
 
