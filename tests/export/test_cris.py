@@ -145,6 +145,13 @@ def test_graphs_are_the_network_for_any_number_of_sentences(graphs, image, token
     close(runner(graphs, 1)(image.numpy(), tokens[:count].numpy()), expected[:count].numpy())
 
 
+@pytest.mark.parametrize("kernels", [True, False], ids=["kernels", "bodies"])
+def test_columns_of_padding_change_nothing(graphs, image, tokens, expected, kernels):
+    short = tokens[:2, :4].numpy()  # the third sentence is longer
+    assert not tokens[:2, 4:].any()
+    close(runner(graphs, 1, kernels=kernels)(image.numpy(), short), expected[:2].numpy())
+
+
 def test_nothing_in_the_graphs_is_bicubic_or_depends_on_the_sentence_s_kernel(graphs):
     nodes = [node for graph in graphs.values() for node in graph.graph.node]
     modes = {a.s for node in nodes if node.op_type == "Resize" for a in node.attribute if a.name == "mode"}
