@@ -11,9 +11,11 @@ import numpy.typing as npt
 from rsseg_edge.bundle import InputSpec, open_bundle
 from rsseg_edge.engines.choose import EngineName, Say, open_engine
 from rsseg_edge.engines.graph_file import read_graph
+from rsseg_edge.engines.shared import BatchCounts
 from rsseg_edge.errors import UsageError
 from rsseg_edge.segmenters.open_vocabulary import OpenVocabularySegmenter
 from rsseg_edge.segmenters.referring import ReferringSegmenter
+from rsseg_edge.segmenters.scene_queries import SceneQueries
 from rsseg_edge.segmenters.semantic import SemanticSegmenter
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
@@ -87,12 +89,23 @@ class ScoringSegmenter(Protocol):
 
     score_stride: int
 
-    def scores(self, image: UInt8Array) -> npt.NDArray[np.float32]:
+    def queries(self, image: UInt8Array) -> SceneQueries | None:
+        """The queries that one window of a scene gives rise to; None where the model has none.
+
+        Args:
+            image: as for :meth:`scores`.
+
+        Raises:
+            RssegError: the engine failed.
+        """
+
+    def scores(self, image: UInt8Array, queries: SceneQueries | None = None) -> npt.NDArray[np.float32]:
         """Scores of one window, at its own scale.
 
         Args:
             image: uint8 [H, W, 3] RGB; sides are multiples of ``spec.multiple_of`` and of ``score_stride``, and those
                 of ``spec.height`` and ``spec.width`` where those are set.
+            queries: that all windows of the scene share; None takes the window's own.
 
         Returns:
             float32 [Q, H / score_stride, W / score_stride], such that means of them are scores again.
@@ -112,6 +125,7 @@ def load(
     threads: int | None = None,
     engine: EngineName = "auto",
     say: Say | None = None,
+    shared: BatchCounts | None = None,
 ) -> Segmenter:
     """Open a shipped bundle by name, or any bundle by its folder.
 
@@ -122,6 +136,8 @@ def load(
         threads: cores that one inference may use; None takes all.
         engine: what runs the network; see :func:`rsseg_edge.engines.choose.open_engine`.
         say: told in a line which engine it is and why, and what takes long; None writes it to the log ``rsseg_edge``.
+        shared: given, any number of threads may infer at once, and where the graph takes a batch, what they ask for at
+            the same time goes through it together; counted here.
 
     Returns:
         For a bundle of an open vocabulary, an
@@ -140,9 +156,14 @@ def load(
         if long_side is not None:
             side = bundle.manifest.referring.size
             raise UsageError(f"model {bundle.manifest.name} sees every image at {side} pixels: leave the long side out")
-        return ReferringSegmenter(bundle, threads=threads, engine=engine, say=say)
+        return ReferringSegmenter(bundle, threads=threads, engine=engine, say=say, shared=shared)
     long_side = long_side or bundle.manifest.input.image_long_side
     if bundle.manifest.task == "open-vocabulary":
-        return OpenVocabularySegmenter(bundle, long_side=long_side, threads=threads, engine=engine, say=say)
-    network = open_engine(read_graph(bundle), threads=threads, engine=engine, say=say)
+        return OpenVocabularySegmenter(
+            bundle, long_side=long_side, threads=threads, engine=engine, say=say, shared=shared
+        )
+    batch = ("image", 0)
+    network = open_engine(
+        read_graph(bundle), threads=threads, engine=engine, say=say, pad=(batch,), join=batch, shared=shared
+    )
     return SemanticSegmenter(network, bundle.manifest.class_table(), bundle.manifest.input, long_side=long_side)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Mapping
 from enum import Enum
@@ -11,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from rsseg_edge.cli import INTERRUPTED, EngineChoice, run_app, say
+from rsseg_edge.cli import INTERRUPTED, EngineChoice, run_app, say, stop_by_signal
 
 
 class RtspTransport(str, Enum):
@@ -27,10 +26,11 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 def run(
     where: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            metavar="INPUT",
-            help="Video, image, folder of images, scene, list of scenes, quoted glob; rtsp://, udp://, /dev/video0, -.",
+            metavar="INPUT...",
+            help="Video, image, folder of images, scene, list of scenes, quoted glob; rtsp://, udp://, /dev/video0, "
+            "csi://0, -. Several videos and streams share one network.",
         ),
     ],
     model: Annotated[str, typer.Option(help="Shipped bundle by name, or any bundle's folder.")] = "segclip-tiny",
@@ -46,10 +46,14 @@ def run(
     refer: Annotated[
         list[str] | None, typer.Option(metavar="SENTENCE", help="Referring: what to segment; may be given repeatedly.")
     ] = None,
-    fast: Annotated[bool, typer.Option("--fast", help="Open vocabulary: windows that do not overlap.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Open vocabulary: coarser, several times as fast.")] = False,
     classes_only: Annotated[str | None, typer.Option(metavar="A,B", help="Draw and count these classes alone.")] = None,
     alpha: Annotated[float, typer.Option(min=0, max=1, help="Weight of the classes' colours.")] = 0.45,
     class_maps: Annotated[bool, typer.Option("--class-maps", help="Also write class maps, as PNG.")] = False,
+    class_video: Annotated[
+        bool, typer.Option("--class-video", help="Also write class maps as a lossless video.")
+    ] = False,
+    coco: Annotated[bool, typer.Option("--coco", help="Also write masks as a COCO file with run lengths.")] = False,
     long_side: Annotated[
         int | None, typer.Option(help="Longest side that the network sees, pixels.  [default: the bundle's]")
     ] = None,
@@ -96,7 +100,25 @@ def run(
         str | None, typer.Option(metavar="[HOST:]PORT", help="Show the run as a web page, on this machine alone.")
     ] = None,
     token: Annotated[str | None, typer.Option(help="Of --live where HOST is reached by others.")] = None,
-    rtsp_transport: Annotated[RtspTransport, typer.Option(help="Live: of RTSP.")] = RtspTransport.tcp,
+    latest: Annotated[
+        bool, typer.Option("--latest", help="Of standard input the newest frame alone, as of a live stream.")
+    ] = False,
+    log: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Append events (stream opened, lost, ...) as JSON lines; - is stdout."),
+    ] = None,
+    to: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URI",
+            help="Video: where the overlay goes, repeatable: FILE.mp4, FILE.mkv, udp://HOST:PORT (MPEG-TS), "
+            "rtsp://HOST:PORT/PATH, live://[HOST]:PORT.  [default: OUT/overlay.mp4]",
+        ),
+    ] = None,
+    max_mbit: Annotated[
+        float | None, typer.Option(metavar="MBIT/S", min=0.05, help="Of --to udp:// and rtsp://: most a second.")
+    ] = None,
+    rtsp_transport: Annotated[RtspTransport, typer.Option(help="Of RTSP, in and out.")] = RtspTransport.tcp,
     as_json: Annotated[bool, typer.Option("--json", help="Print the closing table as JSON on stdout.")] = False,
     bands: Annotated[
         str | None, typer.Option(metavar="R,G,B", help="Scene: bands of red, green, blue, from 1.")
@@ -104,8 +126,8 @@ def run(
     stretch: Annotated[
         str | None, typer.Option(metavar="LOW,HIGH", help="Scene: percentiles that become 0 and 255.")
     ] = None,
-    tile: Annotated[int | None, typer.Option(help="Scene: side of the windows, pixels.  [default: 1024]")] = None,
-    overlap: Annotated[int | None, typer.Option(help="Scene: overlap of windows, pixels.  [default: 192]")] = None,
+    tile: Annotated[int | None, typer.Option(help="Scene: side of the windows, pixels.  [default: 1536]")] = None,
+    overlap: Annotated[int | None, typer.Option(help="Scene: overlap of windows, pixels.  [default: 320]")] = None,
     confidence: Annotated[bool, typer.Option("--confidence", help="Scene: also write the confidence.")] = False,
     polygons: Annotated[
         str | None, typer.Option(metavar="A,B", help="Scene: of gpkg, fgb, geojson; or none.  [default: gpkg]")
@@ -123,14 +145,23 @@ def run(
 
     A video gives OUT/overlay.mp4 (H.264; size, rate, time stamps and audio of the input), an image
     OUT/NAME.overlay.png. Both give OUT/frames.jsonl: a line a frame with the area share and pixel count of each class.
-    --class-maps adds OUT/class_maps/INDEX.png for a video, OUT/NAME.classes.png for an image.
+    --class-maps adds OUT/class_maps/INDEX.png for a video, OUT/NAME.classes.png for an image; --class-video
+    OUT/classes.mkv (FFV1, grey values are class indices), --coco OUT/classes.coco.json.
 
     A scene (GeoTIFF, COG, VRT, JPEG 2000; a path, a URL, s3://, /vsicurl/; a .txt with one a line) gives OUT/NAME.tif
     (classes as a COG), .gpkg (polygons), .csv and .json (areas), .png (quick-look), .html (map) and .stac.json. Memory
     does not grow with its area. A run that was stopped in any way goes on when the same command is given again.
 
-    A live stream (rtsp://, rtsps://, udp://, srt://, a camera, - for standard input) is shown at its newest frame; it
-    is opened again when it is lost, until Ctrl-C. Its OUT/overlay.mp4 is written in fragments.
+    A live stream (rtsp://, rtsps://, udp://, srt://; '/dev/video0?size=1280x720&rate=30' for a USB camera, csi://0 for
+    one on a Jetson's CSI port) is shown at its newest frame; it is opened again when it is lost, until Ctrl-C. Of
+    standard input (-) every frame is taken; with --latest the newest, for a pipe that is live.
+
+    Several videos and streams run at once: each has its results in OUT/NAME and memory of its own, one that fails does
+    not stop the others, and what waits for the network at the same time goes through it as one batch where the model
+    takes one, in turn where not. Several still images, as a shell makes of photos/*.jpg, are one run.
+
+    --to sends the overlay elsewhere: into a file, to whoever watches an MPEG-TS, to an RTSP server, onto a page. A
+    receiver that goes away does not hold the run up; it is found again. A killed run's part file can be played.
 
     The KLV of a transport stream goes into OUT/overlay.ts, beside the same overlay. With telemetry (KLV, a DJI .SRT, a
     log of an autopilot), --geo writes polygons in WGS 84, --mosaic a GeoTIFF.
@@ -139,23 +170,32 @@ def run(
     a second one drops them. Exit codes: 0 done, 1 something failed or could not be read, 2 the request cannot be met,
     3 parts of a scene could not be read and have no data now, 130 interrupted.
     """
+    from rsseg_edge.asked_model import Vocabulary
+    from rsseg_edge.cli.log import beside_log, start_log
     from rsseg_edge.cli.progress import FrameProgress
     from rsseg_edge.cli.summary import (
+        print_pushes,
         print_steadiness,
         print_stream,
         print_table,
+        pushes_json,
+        say_asked,
         steadiness_json,
         stream_json,
         summary_json,
     )
     from rsseg_edge.errors import UsageError
-    from rsseg_edge.job import Job, Request, Vocabulary
+    from rsseg_edge.job import Job, Request
     from rsseg_edge.maps import MapRequest
+    from rsseg_edge.outputs import Outputs
     from rsseg_edge.prompts.vocabulary import split_classes
-    from rsseg_edge.scenes.probe import scene_inputs
+    from rsseg_edge.scenes.probe import scene_inputs_of
     from rsseg_edge.sources.base import Selection
+    from rsseg_edge.sources.names import Kind, kind_of
     from rsseg_edge.temporal.segmenter import Steadiness
 
+    if log is not None:
+        start_log(log, as_json)
     problems: list[str] = []
 
     def report(line: str) -> None:
@@ -173,16 +213,17 @@ def run(
         "--confidence": confidence, "--polygons": polygons, "--simplify": simplify, "--overwrite": overwrite,
         "--workers": workers, "--cluster": cluster,
     }  # fmt: skip
-    scenes = scene_inputs(where)
+    scenes = scene_inputs_of(where)
     if scenes is not None:
         frame_options = {
             "--class-maps": class_maps, "--long-side": long_side, "--max-frames": max_frames, "--stride": stride != 1,
             "--start": start, "--end": end, "--refer": refer or None, "--geo": geo, "--geo-merge": geo_merge,
             "--mosaic": mosaic, "--telemetry": telemetry, "--telemetry-offset": telemetry_offset, "--dem": dem,
             "--ground": ground, "--fov": fov, "--mount": mount,
-            "--smooth": smooth, "--keyframes": keyframes != 1, "--flicker": flicker,
+            "--class-video": class_video, "--coco": coco, "--to": to or None, "--max-mbit": max_mbit,
+            "--smooth": smooth, "--keyframes": keyframes != 1, "--flicker": flicker, "--latest": latest,
         }  # fmt: skip
-        _refuse(frame_options, f"{where} is georeferenced: {{}} is for videos and images")
+        _refuse(frame_options, f"{where[0]} is georeferenced: {{}} is for videos and images")
         from rsseg_edge.cli.scenes import SceneArguments, run_scenes
 
         given = SceneArguments(
@@ -190,35 +231,36 @@ def run(
         )
         run_scenes(scenes, given, model, out, vocabulary, fast, names, alpha, threads, engine.value, as_json)
         return
-    _refuse(scene_options, f"{{}} is for georeferenced scenes, and {where} is none")
+    _refuse(scene_options, f"{{}} is for georeferenced scenes, and {where[0]} is none")
     selection = Selection(start, end, stride, max_frames)
     maps = MapRequest(geo, geo_merge, mosaic, gsd, telemetry, telemetry_offset, dem, ground, _field_of_view(fov), mount)
+    one_run = len(where) == 1 or all(kind_of(given) is Kind.stills for given in where)
     request = Request(
-        where, model, out, selection, names, alpha, class_maps, long_side, threads,
+        where[0], model, out, selection, names, alpha, class_maps, long_side, threads,
         vocabulary=vocabulary, fast=fast, sentences=refer or (), maps=maps, engine=engine.value,
         steadiness=Steadiness(smooth, keyframes), flicker=flicker, max_lag=max_lag, transport=rtsp_transport.value,
-        live_page=live, token=token,
+        live_page=live, token=token, outputs=Outputs(to or (), max_mbit, class_video, coco),
+        also=where[1:] if one_run else (), latest=latest,
     )  # fmt: skip
+    if not one_run:
+        from rsseg_edge.cli.several import run_several
+
+        run_several(request, where, as_json, log)
+        return
     job = Job(request, report, say)
-    for note in job.notes:
-        say(f"warning: {note}")
-    if job.change is not None and job.change.encoded:
-        say(f"{job.change.encoded} new words encoded in {job.change.seconds:.1f} s; they are kept for the next run")
-
-    def stop(signum: int, _: object) -> None:
-        signal.signal(signum, signal.default_int_handler)  # the second one does not wait
-        job.stop()
-
-    for signum in (signal.SIGINT, signal.SIGTERM):  # a service that is stopped closes its files, too
-        signal.signal(signum, stop)
+    say_asked(job.model)
+    stop_by_signal(job.stop)
     with FrameProgress(job.source.expected) as progress:
         outcome = job.run(on_result=progress.advance)
     if as_json:
-        print(summary_json(outcome, job.counted(outcome), problems, steadiness_json(job) | stream_json(job)))
+        more = steadiness_json(job) | stream_json(job) | pushes_json(job)
+        print(summary_json(outcome, job.counted(outcome), problems, more))
     else:
-        print_table(outcome, job.counted(outcome), out)
-        print_steadiness(job, outcome)
-        print_stream(job)
+        with beside_log(log):
+            print_table(outcome, job.counted(outcome), out)
+            print_steadiness(job, outcome)
+            print_stream(job)
+            print_pushes(job)
     if outcome.error is not None:
         raise outcome.error
     if outcome.stopped:

@@ -10,8 +10,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rsseg_edge.asked_model import AskedModel
+from rsseg_edge.cli import say
 from rsseg_edge.job import Job
 from rsseg_edge.pipeline import Outcome
+
+
+def say_asked(model: AskedModel) -> None:
+    """What was cut or had to be encoded of what a model was asked; on stderr, nothing where nothing was."""
+    for note in model.notes:
+        say(f"warning: {note}")
+    if model.change is not None and model.change.encoded:
+        say(f"{model.change.encoded} new words encoded in {model.change.seconds:.1f} s; they are kept for the next run")
 
 
 def print_table(outcome: Outcome, counted: Sequence[str], out: Path) -> None:
@@ -76,6 +86,39 @@ def stream_json(job: Job) -> dict[str, object]:
     }
 
 
+def print_pushes(job: Job) -> None:
+    """What was sent of the overlay and what was not, and why: a line for each receiver."""
+    for push in job.pushes:
+        status = push.monitor.status()
+        dropped = ", ".join(f"{count} {reason}" for reason, count in status.dropped.items()) or "none"
+        print(f"{status.name}: {status.shown} frames sent; dropped: {dropped}; connections: {status.connections}")
+
+
+def pushes_json(job: Job) -> dict[str, object]:
+    """The same for :func:`summary_json`."""
+    found = [(push.monitor.status(), push.monitor.ages) for push in job.pushes]
+    return (
+        {
+            "pushes": [
+                {
+                    "name": status.name,
+                    "sent": status.shown,
+                    "dropped": dict(status.dropped),
+                    "connections": status.connections,
+                    **(
+                        {"age_s": {"median": round(ages.quantile(0.5), 3), "largest": round(ages.largest, 3)}}
+                        if len(ages)
+                        else {}
+                    ),
+                }
+                for status, ages in found
+            ]
+        }
+        if found
+        else {}
+    )
+
+
 def steadiness_json(job: Job) -> dict[str, object]:
     """The same for :func:`summary_json`."""
     result: dict[str, object] = {}
@@ -89,29 +132,33 @@ def steadiness_json(job: Job) -> dict[str, object]:
 
 def summary_json(outcome: Outcome, counted: Sequence[str], problems: Sequence[str], more: Mapping[str, object]) -> str:
     """The same as one JSON object, with ``more`` in it."""
-    return json.dumps(
-        {
-            "frames": outcome.frames,
-            "seconds": round(outcome.seconds, 3),
-            "frames_per_second": round(outcome.frames / outcome.seconds, 2) if outcome.seconds else 0.0,
-            "complete": not (problems or outcome.error or outcome.stopped),
-            "problems": [*problems, *([str(outcome.error)] if outcome.error else [])],
-            **more,
-            "stages": {
-                name: {
-                    "median_ms": round(1e3 * times.quantile(0.5), 3),
-                    "p99_ms": round(1e3 * times.quantile(0.99), 3),
-                    "cpu_ms": round(1e3 * times.cpu.mean, 3),
-                }
-                for name, times in outcome.stages.items()
-            },
-            "classes": {
-                name: {
-                    "pixels": outcome.areas[name].pixels,
-                    "share": round(outcome.areas[name].pixels / outcome.pixels, 6),
-                }
-                for name in counted
-            },
+    return json.dumps(summary(outcome, counted, problems, more), ensure_ascii=False)
+
+
+def summary(
+    outcome: Outcome, counted: Sequence[str], problems: Sequence[str], more: Mapping[str, object]
+) -> dict[str, object]:
+    """What :func:`summary_json` writes."""
+    return {
+        "frames": outcome.frames,
+        "seconds": round(outcome.seconds, 3),
+        "frames_per_second": round(outcome.frames / outcome.seconds, 2) if outcome.seconds else 0.0,
+        "complete": not (problems or outcome.error or outcome.stopped),
+        "problems": [*problems, *([str(outcome.error)] if outcome.error else [])],
+        **more,
+        "stages": {
+            name: {
+                "median_ms": round(1e3 * times.quantile(0.5), 3),
+                "p99_ms": round(1e3 * times.quantile(0.99), 3),
+                "cpu_ms": round(1e3 * times.cpu.mean, 3),
+            }
+            for name, times in outcome.stages.items()
         },
-        ensure_ascii=False,
-    )
+        "classes": {
+            name: {
+                "pixels": outcome.areas[name].pixels,
+                "share": round(outcome.areas[name].pixels / outcome.pixels, 6),
+            }
+            for name in counted
+        },
+    }

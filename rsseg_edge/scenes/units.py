@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from rsseg_edge.asked_model import Question, set_vocabulary
 from rsseg_edge.engines.choose import Say
 from rsseg_edge.errors import UsageError
-from rsseg_edge.job import Request, set_vocabulary
 from rsseg_edge.scenes.gdal import environment
 from rsseg_edge.scenes.scene import Scene
 from rsseg_edge.scenes.segment import Band, BandRun
@@ -19,6 +19,7 @@ from rsseg_edge.scenes.windows import Plan
 from rsseg_edge.scenes.work import BandDone, Journal, Layers
 from rsseg_edge.segmenter import ScoringSegmenter, Segmenter, load
 from rsseg_edge.segmenters.open_vocabulary import Change
+from rsseg_edge.segmenters.scene_queries import SceneQueries
 
 
 class ScoringModel(Segmenter, ScoringSegmenter, Protocol):
@@ -34,6 +35,7 @@ class Task:
         request: what is to be done.
         stretch: of the scene.
         plan: its windows.
+        queries: that its windows share; None leaves each its own.
         folder: where the layers lie; every worker sees it.
     """
 
@@ -41,6 +43,7 @@ class Task:
     request: SceneRequest
     stretch: Stretch | None
     plan: Plan
+    queries: SceneQueries | None
     folder: str
 
 
@@ -72,8 +75,7 @@ def open_model(
     segmenter: Segmenter = load(request.model, threads=threads, engine=request.engine, say=say)
     if not isinstance(segmenter, ScoringSegmenter):
         raise UsageError(f"model {request.model} has no class scores to blend: scenes take semantic models")
-    asked = Request("", request.model, vocabulary=request.vocabulary, fast=request.fast)
-    change = set_vocabulary(segmenter, asked)
+    change = set_vocabulary(segmenter, Question(request.model, request.vocabulary, request.fast))
     return segmenter, change  # type: ignore[return-value]  # it is both protocols
 
 
@@ -105,7 +107,7 @@ def do_unit(task: Task, segmenter: ScoringSegmenter, bands: range) -> list[BandD
     try:
         with environment(), Scene(task.scene, task.request.options) as scene:
             scene.stretch = task.stretch
-            BandRun(scene, segmenter, task.plan, on_band).run(bands)
+            BandRun(scene, segmenter, task.plan, task.queries, on_band).run(bands)
     finally:
         journal.close()
     return made

@@ -13,6 +13,7 @@ from rsseg_edge.bundle import Bundle, VocabularySpec
 from rsseg_edge.engines.base import Engine
 from rsseg_edge.engines.choose import EngineName, Say, open_engine
 from rsseg_edge.engines.graph_file import read_graph
+from rsseg_edge.engines.shared import BatchCounts
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.postprocess.enlarge import enlarge
 from rsseg_edge.preprocess.check import check_image
@@ -21,6 +22,7 @@ from rsseg_edge.preprocess.windows import windows
 from rsseg_edge.prompts.colors import distinct_colors
 from rsseg_edge.prompts.vocabulary import parse_classes
 from rsseg_edge.prompts.words import WordFeatures
+from rsseg_edge.segmenters.scene_queries import SceneQueries
 from rsseg_edge.temporal.score_grid import ScoreGrid
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
@@ -80,9 +82,11 @@ class OpenVocabularySegmenter:
         threads: cores of one inference; None takes all.
         engine: what runs the network; sentences are encoded on the CPU, once a word.
         say: see :func:`rsseg_edge.segmenter.load`.
+        shared: see there.
 
     Attributes:
-        fast: windows side by side in place of half overlapping: less than half the work for a nearly equal map.
+        fast: windows side by side in place of half overlapping, and cosines enlarged bilinearly in place of by
+            SimFeatUp: a fraction of the work for a nearly equal map.
 
     Example:
         >>> segmenter = rsseg_edge.load("segearth-ov-tiny")
@@ -99,6 +103,7 @@ class OpenVocabularySegmenter:
         threads: int | None = None,
         engine: EngineName = "auto",
         say: Say | None = None,
+        shared: BatchCounts | None = None,
     ) -> None:
         manifest = bundle.manifest
         assert manifest.vocabulary is not None, "the manifest was validated"
@@ -108,7 +113,9 @@ class OpenVocabularySegmenter:
         self.fast = False
         # A window's result does not depend on the other windows, nor a word's cosines on the other words.
         pad = (("crops", 0), ("text", 0))
-        self._engine: Engine = open_engine(read_graph(bundle), threads=threads, engine=engine, say=say, pad=pad)
+        self._engine: Engine = open_engine(
+            read_graph(bundle), threads=threads, engine=engine, say=say, pad=pad, join=pad[0], shared=shared
+        )
         self._words = WordFeatures(bundle, threads=threads)
         self._colors = {c.name: c.color for c in manifest.classes}
         self._current: Vocabulary | None = None
@@ -242,7 +249,10 @@ class OpenVocabularySegmenter:
 
         return ScoreGrid(scores, (0.0, 0.0, *half), vocabulary.table, decide)
 
-    def scores(self, image: UInt8Array) -> npt.NDArray[np.float32]:
+    def queries(self, image: UInt8Array) -> None:
+        """See :class:`rsseg_edge.segmenter.ScoringSegmenter`: the words are the same in every window."""
+
+    def scores(self, image: UInt8Array, queries: SceneQueries | None = None) -> npt.NDArray[np.float32]:
         """See :class:`rsseg_edge.segmenter.ScoringSegmenter`; the scores are the words' cosines."""
         import cv2
 
@@ -266,12 +276,14 @@ class OpenVocabularySegmenter:
     def _cosines(self, prepared: Prepared, vocabulary: Vocabulary) -> npt.NDArray[np.float32]:
         """The mean of all windows that see a pixel: float32 [Q, h, w]."""
         side, queries = self._vocabulary_spec.crop, len(vocabulary.text)
+        coarse = "coarse_cosines"  # absent where the bundle has no SimFeatUp: its cosines are coarse
+        name = coarse if self.fast and coarse in self._engine.outputs else "cosines"
         total = np.zeros((queries, *prepared.size), np.float32)
         count = np.zeros(prepared.size, np.float32)
         batch = max(1, BATCH_VALUES // (queries * side * side))
         for begin in range(0, len(prepared.places), batch):
             crops = prepared.crops[begin : begin + batch]
-            found = self._engine.infer({"crops": crops, "text": vocabulary.text}, ("cosines",))["cosines"]
+            found = self._engine.infer({"crops": crops, "text": vocabulary.text}, (name,))[name]
             if found.shape != (len(crops), queries, side, side):
                 raise RssegError(f"the network gave {list(found.shape)} for {len(crops)} windows and {queries} words")
             for cosines, (top, left, h, w) in zip(found, prepared.places[begin : begin + batch], strict=True):
