@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rsseg_edge.export.product_conv import EnlargingConv, TiledConv, fold, take_inputs
+from rsseg_edge.export.conv_parts import ConvRelu, UpsampleConvRelu, fold, take_inputs
 from rsseg_edge.models.cris.decoder import Decoder, DecoderLayer, sine_position, sine_position_2d
 from rsseg_edge.models.cris.image_encoder import DenseAttentionPool, ImageEncoder
 from rsseg_edge.models.cris.neck import coordinates, upsample
@@ -29,8 +29,9 @@ VISION_OUTPUTS = ("level3", "level4", "level5")
 DETAIL = "detail"
 """Further output of the vision graph, and last input of the fusion graph, of a network that has it."""
 
-# Channels from which Winograd's tiles are faster than the plain sum in ONNX Runtime on a CPU: 1.3 to 1.9 times.
-_TILED_FROM = 512
+# Channels from which our operator is faster on a CPU than ONNX Runtime's convolution, 1.6 to 2.5 times, a change of
+# layout on either side of it included: ONNX Runtime's convolutions keep their channels in blocks.
+_OURS_FROM = 128
 # Added to the score of a word that is not there. A half holds it, and exp() of it is 0 in any precision.
 _MASKED = -1e4
 
@@ -38,10 +39,11 @@ _MASKED = -1e4
 class DeployedText(nn.Module):
     """Sentences to all that the image does not change.
 
-    ``forward(tokens)`` takes int64 [B, L], L the network's ``word_length``, and gives ``gate`` [B, C5] for the deepest
-    level; for the cross-attention of D decoder layers with H heads ``keys`` and ``values`` [B, D, H L, C], which pixels
-    meet without projections of their own, and ``scores`` [B, D, H L], which are added; ``kernel`` [B, 9, C/2] and
-    ``offset`` [B, 10]: what the projector multiplies pixels by, and adds to the nine products and to their sum.
+    ``forward(tokens)`` takes int64 [B, l] of l up to L, the network's ``word_length``: columns of padding alone may be
+    left out, and cost nothing then. It gives ``gate`` [B, C5] for the deepest level; for the cross-attention of D
+    decoder layers with H heads ``keys`` and ``values`` [B, D, H L, C], which pixels meet without projections of their
+    own, and ``scores`` [B, D, H L], which are added; ``kernel`` [B, 9, C/2] and ``offset`` [B, 10]: what the projector
+    multiplies pixels by, and adds to the nine products and to their sum.
     """
 
     position: Tensor
@@ -56,11 +58,14 @@ class DeployedText(nn.Module):
         self.projector = network.fusion.projector
         length = network.config.word_length
         position = sine_position(length, network.config.neck.channels[1], torch.zeros(0))
+        self.length = length
         self.register_buffer("position", position, persistent=False)
         self.register_buffer("causal", _MASKED * torch.ones(length, length).triu(1), persistent=False)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, ...]:
         words, state = self._encode(tokens)
+        missing = self.length - tokens.shape[1]
+        words, tokens = F.pad(words, (0, 0, 0, missing)), F.pad(tokens, (0, missing), value=PADDING)
         mask = (tokens == PADDING).to(words.dtype) * _MASKED
         read = [self._read(layer, words, mask) for layer in self.layers]
         keys, values, scores = (torch.stack(parts, 1) for parts in zip(*read, strict=True))
@@ -72,7 +77,7 @@ class DeployedText(nn.Module):
         net, length = self.encoder.net, tokens.shape[1]
         x = net.token_embedding(tokens) + net.positional_embedding[:length]
         for block in net.transformer.resblocks:
-            x = transformer_block(block, x, mask=self.causal)
+            x = transformer_block(block, x, mask=self.causal[:length, :length])
         x = net.ln_final(x)
         end = tokens.argmax(1)[:, None, None].expand(-1, 1, x.shape[2])
         return x, x.gather(1, end)[:, 0] @ net.text_projection
@@ -99,24 +104,22 @@ class DeployedVision(nn.Module):
     finer level, ``detail`` [1, C/2, S/4, S/4].
     """
 
-    def __init__(self, network: CRIS, size: int, *, tiled: bool) -> None:
+    def __init__(self, network: CRIS, size: int) -> None:
         super().__init__()
         self.network = network = copy.deepcopy(network).eval()
         for module in network.vision.modules():
             if isinstance(module, DenseAttentionPool):
                 module.fix_position(size // 32, size // 32)
         if isinstance(network.vision, ImageEncoder):
-            # The one wide 3x3 convolution of CLIP's ResNet at stride 16: its stage is pooled behind it.
-            block: Any = network.vision.net.layer4[0]
-            block.conv2, block.bn2 = (
-                _conv3(fold(nn.Sequential(block.conv2, block.bn2)), size // 16, tiled),
-                nn.Identity(),
-            )
+            net: Any = network.vision.net
+            for block in (*net.layer1, *net.layer2, *net.layer3, *net.layer4):
+                if block.conv2.in_channels >= _OURS_FROM:  # a stage's stride is a pooling behind its ReLU
+                    block.conv2 = ConvRelu(fold(nn.Sequential(block.conv2, block.bn2)))
+                    block.bn2 = block.act2 = nn.Identity()
         neck: Any = network.fusion.neck
         self.merge3 = take_inputs(fold(neck.merge3), 0, neck.project3[0].out_channels, bias=True)
         self.merge4 = take_inputs(fold(neck.merge4), 0, neck.project4[0].out_channels, bias=True)
-        for block, side in ((neck.project3, size // 8), (neck.project4, size // 16)):
-            block[0], block[1] = _conv3(fold(block), side, tiled), nn.Identity()
+        neck.project3, neck.project4 = (ConvRelu(fold(block)) for block in (neck.project3, neck.project4))
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         return self.look(self.network.normalize(image.permute(0, 3, 1, 2).float()))
@@ -136,10 +139,9 @@ class DeployedFusion(nn.Module):
     Args:
         network: in evaluation mode.
         size: S.
-        tiled: use :class:`TiledConv` where it pays on a CPU; for float32.
     """
 
-    def __init__(self, network: CRIS, size: int, *, tiled: bool) -> None:
+    def __init__(self, network: CRIS, size: int) -> None:
         super().__init__()
         fusion = copy.deepcopy(network.fusion).eval()
         neck: Any = fusion.neck
@@ -150,20 +152,20 @@ class DeployedFusion(nn.Module):
         self.gated = neck.gated
         self.merge4 = take_inputs(merge4, c, merge4.in_channels, bias=False)
         self.merge3 = take_inputs(merge3, c3, merge3.in_channels, bias=False)
-        self.refine3, self.refine4 = (_conv3(fold(b), grid, tiled) for b in (neck.refine3, neck.refine4))
-        self.refine5 = _conv3(fold(neck.refine5), grid // 2, tiled)
+        self.refine3, self.refine4, self.refine5 = (
+            ConvRelu(fold(b)) for b in (neck.refine3, neck.refine4, neck.refine5)
+        )
         self.aggregate3 = take_inputs(aggregate, 0, c, bias=True)
         self.aggregate4 = take_inputs(aggregate, c, 2 * c, bias=False)
         self.aggregate5 = take_inputs(aggregate, 2 * c, 3 * c, bias=False)
-        self.locate = _conv3(take_inputs(locate, 0, c, bias=False), grid, tiled)
         with torch.no_grad():
             place = take_inputs(locate, c, c + 2, bias=True)(coordinates(torch.zeros(1, c, grid, grid)))
-        self.register_buffer("place", place, persistent=False)
-        self.smooth = _conv3(fold(neck.smooth), grid, tiled)
+        self.locate = ConvRelu(take_inputs(locate, 0, c, bias=False), place)
+        self.smooth = ConvRelu(fold(neck.smooth))
         self.decoder = DeployedDecoder(fusion.decoder, c, grid)
         upsample: Any = fusion.projector.upsample
         _, first, _, second = upsample
-        self.enlarge = nn.ModuleList((EnlargingConv(fold(first), grid), EnlargingConv(fold(second), 2 * grid)))
+        self.enlarge = nn.ModuleList((UpsampleConvRelu(fold(first)), UpsampleConvRelu(fold(second))))
 
     def forward(
         self,
@@ -181,17 +183,11 @@ class DeployedFusion(nn.Module):
         f5 = self.gated(level5 * gate[..., None, None])
         f4 = torch.relu(level4 + upsample(self.merge4(f5)))
         f3 = torch.relu(level3 + self.merge3(f4))
-        x = self.aggregate3(torch.relu(self.refine3(f3))) + self.aggregate4(torch.relu(self.refine4(f4)))
-        x = torch.relu(x + upsample(self.aggregate5(torch.relu(self.refine5(f5)))))
-        x = torch.relu(self.smooth(torch.relu(self.locate(x) + self.place)))
-        x = self.decoder(x, keys, values, scores)
+        x = self.aggregate3(self.refine3(f3)) + self.aggregate4(self.refine4(f4))
+        x = torch.relu(x + upsample(self.aggregate5(self.refine5(f5))))
+        x = self.decoder(self.smooth(self.locate(x)), keys, values, scores)
         first, second = self.enlarge
-        x = second(torch.relu(first(x)))
-        return similarity(torch.relu(x if detail is None else x + detail), kernel, offset)[:, 0]
-
-
-def _conv3(conv: nn.Conv2d, size: int, tiled: bool) -> nn.Module:
-    return TiledConv(conv, size) if tiled and conv.in_channels >= _TILED_FROM else conv
+        return similarity(second(first(x), detail), kernel, offset)[:, 0]
 
 
 class DeployedDecoder(nn.Module):
@@ -203,13 +199,21 @@ class DeployedDecoder(nn.Module):
         super().__init__()
         self.layers, self.norm = decoder.layers, decoder.norm
         self.register_buffer("position", sine_position_2d(grid, grid, channels, torch.zeros(0)), persistent=False)
+        for i, layer in enumerate(decoder.layers):
+            assert isinstance(layer, DecoderLayer)
+            weight, bias = layer.self_attention.in_proj_weight, layer.self_attention.in_proj_bias
+            with torch.no_grad():  # queries and keys read the positions, values do not
+                located = F.linear(self.position, weight[: 2 * channels])
+                located = bias + F.pad(located, (0, channels))
+            self.register_buffer(f"located_{i}", located, persistent=False)
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, scores: Tensor) -> Tensor:
         size = x.shape[2:]
         pixels = x.flatten(2).transpose(1, 2)
         for i, layer in enumerate(self.layers):
             assert isinstance(layer, DecoderLayer)
-            pixels = pixels + layer.self_out(self._attend(layer.self_attention, layer.self_norm(pixels)))
+            located = self.get_buffer(f"located_{i}")
+            pixels = pixels + layer.self_out(_attend(layer.self_attention, layer.self_norm(pixels), located))
             query = layer.cross_norm(pixels) + self.position
             heads = layer.cross_attention.num_heads
             share = (query @ keys[:, i].transpose(1, 2) + scores[:, i, None]).unflatten(2, (heads, -1)).softmax(3)
@@ -218,12 +222,10 @@ class DeployedDecoder(nn.Module):
             pixels = pixels + layer.feedforward(layer.feedforward_norm(pixels))
         return self.norm(pixels).transpose(1, 2).unflatten(2, size)
 
-    def _attend(self, layer: nn.MultiheadAttention, x: Tensor) -> Tensor:
-        query = x + self.position
-        weights, biases = layer.in_proj_weight.chunk(3), layer.in_proj_bias.chunk(3)
-        q, k, v = (
-            F.linear(y, weight, bias).unflatten(2, (layer.num_heads, -1)).transpose(1, 2)
-            for y, weight, bias in zip((query, query, x), weights, biases, strict=True)
-        )
-        mixed = F.scaled_dot_product_attention(q, k, v)
-        return layer.out_proj(mixed.transpose(1, 2).flatten(2))
+
+def _attend(layer: nn.MultiheadAttention, x: Tensor, located: Tensor) -> Tensor:
+    """Self-attention of pixels [B, N, C]; ``located`` [N, 3 C]: biases of queries, keys and values, with positions."""
+    projected = F.linear(x, layer.in_proj_weight) + located
+    q, k, v = projected.unflatten(2, (3, layer.num_heads, -1)).permute(2, 0, 3, 1, 4)
+    mixed = F.scaled_dot_product_attention(q, k, v)
+    return layer.out_proj(mixed.transpose(1, 2).flatten(2))

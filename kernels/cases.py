@@ -99,6 +99,19 @@ def _rows() -> Iterator[Case]:
     ):
         yield Case("MSDeformAttn", name, {"B": b, "N": n, "M": heads, "D": depth, "L": levels, "P": points})
 
+    for name, b, c, d, h, w, style in (
+        ("typical", 1, 24, 40, 8, 12, ""),
+        ("odd", 3, 7, 5, 13, 9, ""),
+        ("one_pixel", 1, 3, 2, 1, 1, ""),
+        ("one_row", 2, 5, 33, 1, 11, "each"),
+        ("left_over_2", 1, 16, 17, 6, 10, "places"),
+        ("left_over_3", 1, 9, 8, 7, 3, "places"),
+        ("two_columns", 1, 20, 3, 26, 2, "each"),
+        ("many_channels", 1, 200, 16, 5, 4, ""),
+    ):
+        for op in ("Conv3x3Relu", "UpsampleConv3x3Relu"):
+            yield Case(op, name, {"B": b, "C": c, "D": d, "h": h, "w": w}, {}, style)
+
 
 def _normal(rng: np.random.Generator, *shape: int, scale: float = 1.0) -> Floats:
     return (rng.standard_normal(shape) * scale).astype(np.float32)
@@ -164,11 +177,22 @@ def _ms_deform_attn(case: Case, rng: np.random.Generator) -> dict[str, Array]:
     }
 
 
+def _conv3x3_relu(case: Case, rng: np.random.Generator) -> dict[str, Array]:
+    b, c, d, h, w = (case.sizes[k] for k in "BCDhw")
+    scale = 2 if case.op == "UpsampleConv3x3Relu" else 1
+    # a bias, or one of every place, or of every image and place
+    shape = {"": (1, d, 1, 1), "places": (1, d, scale * h, scale * w), "each": (b, d, scale * h, scale * w)}[case.style]
+    weight = _normal(rng, d, c, 3, 3, scale=1 / np.sqrt(9 * c))
+    return {"x": _normal(rng, b, c, h, w), "weight": weight, "addend": _normal(rng, *shape)}
+
+
 _MAKERS: dict[str, Callable[[Case, np.random.Generator], dict[str, Array]]] = {
     "MaskedAttention": _masked_attention,
     "BilateralKernel": _bilateral_kernel,
     "AdaptiveUpsample": _adaptive_upsample,
     "AdaptiveUpsampleClassify": _adaptive_upsample_classify,
     "MSDeformAttn": _ms_deform_attn,
+    "Conv3x3Relu": _conv3x3_relu,
+    "UpsampleConv3x3Relu": _conv3x3_relu,
 }
 _TABLE = tuple(_rows())

@@ -9,9 +9,11 @@ import onnx
 from rsseg_edge.kernels.adaptive_upsample import onnx_function as adaptive_upsample
 from rsseg_edge.kernels.adaptive_upsample_classify import onnx_function as adaptive_upsample_classify
 from rsseg_edge.kernels.bilateral_kernel import onnx_function as bilateral_kernel
+from rsseg_edge.kernels.conv3x3_relu import onnx_function as conv3x3_relu
 from rsseg_edge.kernels.masked_attention import onnx_function as masked_attention
 from rsseg_edge.kernels.ms_deform_attn import onnx_function as ms_deform_attn
 from rsseg_edge.kernels.registry import DOMAIN, OPS, VERSION
+from rsseg_edge.kernels.upsample_conv3x3_relu import onnx_function as upsample_conv3x3_relu
 
 # Parses the reflect padding, ReduceMax with axes as an input and Split with num_outputs that the bodies use.
 OPSET = 18
@@ -54,13 +56,18 @@ def function_text(node: onnx.NodeProto, graph: onnx.GraphProto) -> str:
     for name in OPS[node.op_type].attributes:
         if name not in attributes:
             raise ValueError(f"{node.op_type} {node.name!r} lacks the attribute {name}")
-    if node.op_type == "MaskedAttention":
-        return masked_attention.function_text()
+    if node.op_type in _PLAIN:
+        return _PLAIN[node.op_type]()
     if node.op_type == "MSDeformAttn":
         return ms_deform_attn.function_text(_levels(node, graph))
     return _BY_RADIUS[node.op_type](attributes["radius"])
 
 
+_PLAIN: dict[str, Callable[[], str]] = {
+    "MaskedAttention": masked_attention.function_text,
+    "Conv3x3Relu": conv3x3_relu.function_text,
+    "UpsampleConv3x3Relu": upsample_conv3x3_relu.function_text,
+}
 _BY_RADIUS: dict[str, Callable[[int], str]] = {
     "BilateralKernel": bilateral_kernel.function_text,
     "AdaptiveUpsample": adaptive_upsample.function_text,

@@ -84,6 +84,22 @@ OPS: dict[str, Op] = {
             "output [B,N,M*D]",
             triton=False,
         ),
+        Op(
+            "Conv3x3Relu",
+            "conv3x3_relu",
+            ("x [B,C,h,w]", "weight [D,C,3,3]", "addend [1|B,D,1|h,1|w]"),
+            (),
+            "output [B,D,h,w]",
+            triton=False,
+        ),
+        Op(
+            "UpsampleConv3x3Relu",
+            "upsample_conv3x3_relu",
+            ("x [B,C,h,w]", "weight [D,C,3,3]", "addend [1|B,D,1|H,1|W]"),
+            (),
+            "output [B,D,H,W]",
+            triton=False,
+        ),
     )
 }
 

@@ -57,6 +57,17 @@ def ms_deform_attn(
     return _call("MSDeformAttn", inputs, {}, shape)
 
 
+def conv3x3_relu(x: Tensor, weight: Tensor, addend: Tensor) -> Tensor:
+    """See :func:`rsseg_edge.kernels.conv3x3_relu.reference.conv3x3_relu`."""
+    return _call("Conv3x3Relu", (x, weight, addend), {}, (x.shape[0], weight.shape[0], *x.shape[2:]))
+
+
+def upsample_conv3x3_relu(x: Tensor, weight: Tensor, addend: Tensor) -> Tensor:
+    """See :func:`rsseg_edge.kernels.upsample_conv3x3_relu.reference.upsample_conv3x3_relu`."""
+    shape = (x.shape[0], weight.shape[0], 2 * x.shape[2], 2 * x.shape[3])
+    return _call("UpsampleConv3x3Relu", (x, weight, addend), {}, shape)
+
+
 def _is_trained(*inputs: Tensor) -> bool:
     # The references have gradients too, at four times the cost; see windows.py.
     return torch.is_grad_enabled() and any(x.requires_grad for x in inputs) and not torch.onnx.is_in_onnx_export()

@@ -40,6 +40,7 @@ enum Place : int {
     KernelContext_GetOutput = 91,
     ReleaseStatus = 93,
     ReleaseTensorTypeAndShapeInfo = 99,
+    KernelInfoGetConstantInput_tensor = 249,
     KernelContext_ParallelFor = 274,
 };
 
@@ -62,6 +63,7 @@ using GetDimensionsCountFn = Status*(const ShapeInfo* info, std::size_t* out);
 using GetDimensionsFn = Status*(const ShapeInfo* info, std::int64_t* values, std::size_t count);
 using GetTensorTypeAndShapeFn = Status*(const Value* value, ShapeInfo** out);
 using GetAttributeInt64Fn = Status*(const KernelInfo* info, const char* name, std::int64_t* out);
+using GetConstantInputFn = Status*(const KernelInfo* info, std::size_t index, int* is_constant, const Value** out);
 using GetInputFn = Status*(const KernelContext* context, std::size_t index, const Value** out);
 using GetOutputFn = Status*(KernelContext* context, std::size_t index, const std::int64_t* dims, std::size_t rank, Value** out);
 using ReleaseStatusFn = void(Status* status);

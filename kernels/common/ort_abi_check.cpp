@@ -18,6 +18,7 @@ RSSEG_SAME_PLACE(GetTensorTypeAndShape);
 RSSEG_SAME_PLACE(KernelInfoGetAttribute_int64);
 RSSEG_SAME_PLACE(KernelContext_GetInput);
 RSSEG_SAME_PLACE(KernelContext_GetOutput);
+RSSEG_SAME_PLACE(KernelInfoGetConstantInput_tensor);
 RSSEG_SAME_PLACE(ReleaseStatus);
 RSSEG_SAME_PLACE(ReleaseTensorTypeAndShapeInfo);
 #if ORT_API_VERSION >= 17

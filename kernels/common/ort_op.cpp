@@ -28,9 +28,10 @@ void run_on_host(const Threads& self, void (*task)(void*, std::size_t), std::siz
 
 // A kernel as ONNX Runtime holds it between calls.
 struct Kernel {
+    Kernel(const Registration& registration_, const ort::Api& api_) : registration(registration_), api(api_) {}
     const Registration& registration;
     const ort::Api& api;
-    std::vector<std::int64_t> attributes;
+    Call::Node node{registration.op.inputs, {}, {}, {}, {}};
 };
 
 const Registration& self(const ort::CustomOp* op) { return *static_cast<const Registration*>(op); }
@@ -42,14 +43,23 @@ ort::Status* status(const ort::Api& api, const Operator& op, ort::ErrorCode code
 ort::Status* create_kernel(const ort::CustomOp* op, const ort::Api* api, const ort::KernelInfo* info, void** out) {
     const Registration& registration = self(op);
     try {
-        auto kernel = std::make_unique<Kernel>(Kernel{registration, *api, {}});
+        auto kernel = std::make_unique<Kernel>(registration, *api);
         for (const char* name : registration.op.attributes) {
             std::int64_t value = 0;
             if (auto* failed = api->at<ort::GetAttributeInt64Fn>(ort::KernelInfoGetAttribute_int64)(info, name, &value)) {
                 api->at<ort::ReleaseStatusFn>(ort::ReleaseStatus)(failed);
                 return status(*api, registration.op, ort::kInvalidArgument, std::string("attribute ") + name + " is missing");
             }
-            kernel->attributes.push_back(value);
+            kernel->node.attributes.push_back(value);
+        }
+        for (std::size_t i = 0; i < registration.op.inputs.size(); ++i) {
+            int constant = 0;
+            const ort::Value* value = nullptr;
+            if (auto* failed = api->at<ort::GetConstantInputFn>(ort::KernelInfoGetConstantInput_tensor)(info, i, &constant, &value)) {
+                api->at<ort::ReleaseStatusFn>(ort::ReleaseStatus)(failed);
+                constant = 0;  // computed at every call, then
+            }
+            kernel->node.constant.push_back(constant != 0);
         }
         *out = kernel.release();
         return nullptr;
@@ -59,10 +69,10 @@ ort::Status* create_kernel(const ort::CustomOp* op, const ort::Api* api, const o
 }
 
 ort::Status* compute(void* opaque, ort::KernelContext* context) {
-    const auto& kernel = *static_cast<Kernel*>(opaque);
+    auto& kernel = *static_cast<Kernel*>(opaque);
     const Operator& op = kernel.registration.op;
     try {
-        Call call(kernel.api, context, kernel.registration.half, op.inputs, kernel.attributes);
+        Call call(kernel.api, context, kernel.registration.half, kernel.node);
         op.compute(call);
         call.finish();
         return nullptr;
@@ -77,10 +87,9 @@ ort::Status* compute(void* opaque, ort::KernelContext* context) {
 
 }  // namespace
 
-Call::Call(const ort::Api& api, ort::KernelContext* context, bool half, const std::vector<const char*>& names,
-           const std::vector<std::int64_t>& attributes)
-    : host_{api, context}, half_(half), names_(names), attributes_(attributes), 
-      threads_{&run_on_host, &host_} {
+Call::Call(const ort::Api& api, ort::KernelContext* context, bool half, Node& node)
+    : host_{api, context}, half_(half), node_(node), threads_{&run_on_host, &host_} {
+    const auto& names = node.names;
     for (std::size_t i = 0; i < names.size(); ++i) {
         const ort::Value* value = nullptr;
         check(api, api.at<ort::GetInputFn>(ort::KernelContext_GetInput)(context, i, &value), names[i]);
@@ -102,15 +111,15 @@ Call::Call(const ort::Api& api, ort::KernelContext* context, bool half, const st
 const Call::Shape& Call::shape(std::size_t input, std::size_t rank) const {
     const Shape& shape = inputs_[input].shape;
     if (shape.size() != rank)
-        throw OpError(std::string(names_[input]) + " has shape " + shape_text(input) + ", expected rank " + std::to_string(rank));
+        throw OpError(std::string(node_.names[input]) + " has shape " + shape_text(input) + ", expected rank " + std::to_string(rank));
     for (std::size_t size : shape)
-        if (size == 0) throw OpError(std::string(names_[input]) + " has shape " + shape_text(input) + ", which is empty");
+        if (size == 0) throw OpError(std::string(node_.names[input]) + " has shape " + shape_text(input) + ", which is empty");
     return shape;
 }
 
 void Call::expect(std::size_t input, std::size_t axis, std::size_t size, const char* because) const {
     if (inputs_[input].shape[axis] == size) return;
-    throw OpError(std::string(names_[input]) + " has shape " + shape_text(input) + ", expected " + std::to_string(size) +
+    throw OpError(std::string(node_.names[input]) + " has shape " + shape_text(input) + ", expected " + std::to_string(size) +
                   " in axis " + std::to_string(axis) + " (" + because + ")");
 }
 
@@ -146,6 +155,16 @@ float* Call::output(std::initializer_list<std::size_t> shape) {
     if (!half_) return static_cast<float*>(output_);
     widened_.resize(output_size_);
     return widened_.data();
+}
+
+std::shared_ptr<const Call::State> Call::state() const {
+    const std::lock_guard<std::mutex> held(node_.lock);
+    return node_.state;
+}
+
+void Call::keep(std::shared_ptr<const State> state) {
+    const std::lock_guard<std::mutex> held(node_.lock);
+    node_.state.swap(state);
 }
 
 void Call::finish() {

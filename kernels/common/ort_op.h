@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -28,8 +30,21 @@ class Call {
 public:
     using Shape = std::vector<std::size_t>;
 
-    Call(const ort::Api& api, ort::KernelContext* context, bool half, const std::vector<const char*>& names,
-         const std::vector<std::int64_t>& attributes);
+    // What a kernel keeps from one call to the next: calls may overlap, so it does not change once it is kept.
+    struct State {
+        virtual ~State() = default;
+    };
+
+    // A node's kernel as it lives between calls.
+    struct Node {
+        const std::vector<const char*>& names;
+        std::vector<std::int64_t> attributes;
+        std::vector<bool> constant;  // inputs that are constants of the graph
+        std::mutex lock;
+        std::shared_ptr<const State> state;
+    };
+
+    Call(const ort::Api& api, ort::KernelContext* context, bool half, Node& node);
 
     // The shape of an input; throws where its rank is another.
     const Shape& shape(std::size_t input, std::size_t rank) const;
@@ -38,7 +53,12 @@ public:
 
     const float* floats(std::size_t input);
     const std::int64_t* ints(std::size_t input) const;
-    std::int64_t attribute(std::size_t index) const { return attributes_[index]; }
+    std::int64_t attribute(std::size_t index) const { return node_.attributes[index]; }
+    bool constant(std::size_t input) const { return node_.constant[input]; }
+
+    // What keep() was given last, by any call of this node; null at first.
+    std::shared_ptr<const State> state() const;
+    void keep(std::shared_ptr<const State> state);
 
     // Allocates the output; written in half precision by finish() where the model is.
     float* output(std::initializer_list<std::size_t> shape);
@@ -57,8 +77,7 @@ private:
 
     Host host_;
     bool half_;
-    const std::vector<const char*>& names_;
-    const std::vector<std::int64_t>& attributes_;
+    Node& node_;
     std::vector<Input> inputs_;
     std::vector<float> widened_;
     void* output_ = nullptr;
@@ -76,7 +95,8 @@ struct Operator {
 };
 
 // Declared in each room's op.cpp.
-extern const Operator kMaskedAttention, kBilateralKernel, kAdaptiveUpsample, kAdaptiveUpsampleClassify, kMSDeformAttn;
+extern const Operator kMaskedAttention, kBilateralKernel, kAdaptiveUpsample, kAdaptiveUpsampleClassify, kMSDeformAttn, kConv3x3Relu,
+    kUpsampleConv3x3Relu;
 
 // The size of a kernel's window in places; throws unless 1 <= radius < both sizes of the image.
 std::size_t window_area(std::int64_t radius, std::size_t height, std::size_t width);

@@ -121,6 +121,14 @@ RSSEG_INLINE void transpose(const float* source, std::size_t source_stride, floa
     for (int r = 0; r < kLanes; ++r) store(target + static_cast<std::size_t>(r) * target_stride, rows[r]);
 }
 
+RSSEG_INLINE void prefetch(const float* p) {
+#if defined(__GNUC__)
+    __builtin_prefetch(p);  // any address may be given
+#else
+    (void)p;
+#endif
+}
+
 RSSEG_INLINE Vec load_partial(const float* p, int count) {
     float lanes[kLanes] = {};
     std::memcpy(lanes, p, static_cast<std::size_t>(count) * sizeof(float));

@@ -29,6 +29,7 @@ class OnnxRuntimeEngine:
 
     Attributes:
         kernels: the library of compiled kernels in use; None where there is none or the graph needs none.
+        gpu: whether it runs on the GPU.
 
     Raises:
         EngineAbsentError: ``gpu``, and this ONNX Runtime runs on none.
@@ -44,7 +45,7 @@ class OnnxRuntimeEngine:
         kernels: bool = True,
         gpu: bool = False,
     ) -> None:
-        self._name = name
+        self._name, self.gpu = name, gpu
         providers = _gpu_providers() if gpu else [_CPU]
         self.kernels = ort_library() if kernels and not gpu and calls_operators(model) else None
         if self.kernels is not None:

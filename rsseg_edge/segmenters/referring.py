@@ -14,6 +14,7 @@ from rsseg_edge.bundle import Bundle, ReferringSpec
 from rsseg_edge.engines.base import Engine
 from rsseg_edge.engines.choose import EngineName, Say, open_engine
 from rsseg_edge.engines.graph_file import read_graph
+from rsseg_edge.engines.onnx_file import read_signature
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.engines.shared import BatchCounts
 from rsseg_edge.errors import RssegError, UsageError
@@ -21,13 +22,13 @@ from rsseg_edge.preprocess.check import check_image
 from rsseg_edge.preprocess.letterbox import from_letterbox, letterbox
 from rsseg_edge.prompts.colors import distinct_colors
 from rsseg_edge.prompts.sentence import tidy_sentences
-from rsseg_edge.prompts.tokenizer import Tokenizer
+from rsseg_edge.prompts.tokenizer import Tokenizer, without_padding
 from rsseg_edge.temporal.score_grid import ScoreGrid
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
 BACKGROUND = "background"
 _KEPT = 64  # sentences whose features are kept: some 2 MB each
-_BATCH = 8  # sentences that are fused at once: some 100 MB each while it runs
+_BATCH = 8  # sentences that a GPU fuses at once: some 100 MB each while it runs
 
 Features = dict[str, npt.NDArray[np.float32]]
 
@@ -79,7 +80,10 @@ class ReferringSegmenter:
         self.spec = manifest.input
         self.long_side = manifest.referring.size
         name = f"bundle {manifest.name}"
-        self._text = _cpu_engine(bundle, threads)
+        # A sentence is encoded once: that is no work for a GPU, whose engines would be built for it.
+        text = read_graph(bundle, "text.onnx")
+        self._text: Engine = OnnxRuntimeEngine(text.model, threads=threads, name=text.name)
+        self._any_length = isinstance(read_signature(text.model).inputs[0].shape[1], str)
         say = _once(say) if say is not None else None
         # Every sentence is fused with one image: frames of several threads are joined where they are looked at.
         self._vision, self._fusion = (
@@ -91,6 +95,8 @@ class ReferringSegmenter:
                 ("fusion", None, None if shared is None else BatchCounts()),
             )
         )
+        on_cpu = isinstance(self._fusion, OnnxRuntimeEngine) and not self._fusion.gpu
+        self._together = 1 if on_cpu else _BATCH  # one sentence's activations stay in a CPU's caches
         self._tokenizer = Tokenizer(
             bundle.read("tokenizer.json"), self._referring.max_words, name=f"{name}: tokenizer.json"
         )
@@ -167,8 +173,8 @@ class ReferringSegmenter:
         vision = self._vision.infer({"image": prepared})
         count = len(question.table) - 1
         logits = []
-        for begin in range(0, count, _BATCH):
-            text = {name: value[begin : begin + _BATCH] for name, value in question.text.items()}
+        for begin in range(0, count, self._together):
+            text = {name: value[begin : begin + self._together] for name, value in question.text.items()}
             logits.append(self._fusion.infer({**vision, **text}, ("mask_logits",))["mask_logits"])
         found = np.concatenate(logits)
         if found.ndim != 3 or len(found) != count:
@@ -229,7 +235,8 @@ class ReferringSegmenter:
 
     def _encoded(self, sentence: str, tokens: npt.NDArray[np.int64]) -> Features:
         if sentence not in self._features:
-            self._features[sentence] = self._text.infer({"tokens": tokens[None]})
+            row = without_padding(tokens[None]) if self._any_length else tokens[None]
+            self._features[sentence] = self._text.infer({"tokens": row})
         self._features.move_to_end(sentence)
         while len(self._features) > _KEPT:
             self._features.popitem(last=False)
@@ -246,9 +253,3 @@ def _once(say: Say) -> Say:
             say(line)
 
     return tell
-
-
-def _cpu_engine(bundle: Bundle, threads: int | None) -> Engine:
-    # A sentence is encoded once: that is no work for a GPU, whose engines would be built for it.
-    graph = read_graph(bundle, "text.onnx")
-    return OnnxRuntimeEngine(graph.model, threads=threads, name=graph.name)

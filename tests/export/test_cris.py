@@ -103,7 +103,7 @@ def expected(network, image, tokens):
 
 @pytest.fixture(scope="module")
 def graphs(network):
-    return to_onnx(network, SIZE, tiled=False)
+    return to_onnx(network, SIZE)
 
 
 def close(found, expected, tolerance=1e-3):
@@ -112,12 +112,12 @@ def close(found, expected, tolerance=1e-3):
     assert ((found > 0) == (expected > 0)).mean() >= 0.999
 
 
-@pytest.mark.parametrize("tiled", [False, True])
+@pytest.mark.parametrize("ours_from", [1, 10**6])
 @torch.no_grad()
-def test_three_parts_are_the_network(network, image, tokens, expected, monkeypatch, tiled):
-    monkeypatch.setattr(cris_graph, "_TILED_FROM", 1)
-    vision = DeployedVision(network, SIZE, tiled=tiled)(image)
-    found = DeployedFusion(network, SIZE, tiled=tiled)(*vision, *DeployedText(network)(tokens))
+def test_three_parts_are_the_network(network, image, tokens, expected, monkeypatch, ours_from):
+    monkeypatch.setattr(cris_graph, "_OURS_FROM", ours_from)
+    vision = DeployedVision(network, SIZE)(image)
+    found = DeployedFusion(network, SIZE)(*vision, *DeployedText(network)(tokens))
     close(found.numpy(), expected.numpy(), 1e-4)
 
 
@@ -127,7 +127,7 @@ def test_a_finer_level_goes_from_the_image_to_the_mask(image, tokens):
     network = altered(SMALL_PYRAMID)
     pixels = network.normalize(image.permute(0, 3, 1, 2).float())
     expected = network(pixels, tokens)[:, 0].numpy()
-    graphs = to_onnx(network, SIZE, tiled=False)
+    graphs = to_onnx(network, SIZE)
     assert [o.name for o in graphs["vision"].graph.output] == [*VISION_OUTPUTS, DETAIL]
     close(runner(graphs, 1)(image.numpy(), tokens.numpy()), expected)
     network.fusion.projector.detail[1].bias.data += 1
@@ -143,6 +143,13 @@ def test_the_baseline_is_the_network(network, image, tokens, expected):
 @pytest.mark.parametrize("count", [1, 3])
 def test_graphs_are_the_network_for_any_number_of_sentences(graphs, image, tokens, expected, count):
     close(runner(graphs, 1)(image.numpy(), tokens[:count].numpy()), expected[:count].numpy())
+
+
+@pytest.mark.parametrize("kernels", [True, False], ids=["kernels", "bodies"])
+def test_columns_of_padding_change_nothing(graphs, image, tokens, expected, kernels):
+    short = tokens[:2, :4].numpy()  # the third sentence is longer
+    assert not tokens[:2, 4:].any()
+    close(runner(graphs, 1, kernels=kernels)(image.numpy(), short), expected[:2].numpy())
 
 
 def test_nothing_in_the_graphs_is_bicubic_or_depends_on_the_sentence_s_kernel(graphs):
@@ -165,8 +172,8 @@ def test_golden_vectors_through_the_graphs(golden):
         def forward(self, pixels):
             return self.look(pixels)
 
-    graphs = to_onnx(network, size, tiled=False)
-    vision = FromPixels(network, size, tiled=False).eval()
+    graphs = to_onnx(network, size)
+    vision = FromPixels(network, size).eval()
     graphs["vision"] = trace(vision, (images[:1],), ["pixels"], VISION_OUTPUTS)
     engines = {name: OnnxRuntimeEngine(graph.SerializeToString(), threads=1) for name, graph in graphs.items()}
     text = engines["text"].infer({"tokens": words.numpy()})
@@ -183,7 +190,7 @@ def test_golden_vectors_through_the_graphs(golden):
 def official(network, graphs, monkeypatch, tmp_path) -> Path:
     """What :func:`export_cris` reads as an official checkpoint, of the small network, which is traced only once."""
 
-    def traced(made, size, *, tiled):
+    def traced(made, size):
         return {name: onnx.ModelProto.FromString(graph.SerializeToString()) for name, graph in graphs.items()}
 
     monkeypatch.setattr(export_cris_module, "to_onnx", traced)

@@ -125,6 +125,17 @@ MALFORMED = {
         ({"sampling_locations": (1, 40, 7, 3, 4, 2)}, {}, "sampling_locations .* expected 8 in axis 2"),
         ({"value": (1, 100, 8, 32)}, {}, "level 0, 10x14 from pixel 0, does not lie in the 100 pixels"),
     ],
+    "Conv3x3Relu": [
+        ({"weight": (40, 23, 3, 3)}, {}, "weight .* expected 24 in axis 1 .the channels of x"),
+        ({"weight": (40, 24, 3, 5)}, {}, "weight .* expected 3 in axis 3"),
+        ({"addend": (1, 39, 1, 1)}, {}, "addend .* expected 40 in axis 1"),
+        ({"addend": (2, 40, 1, 1)}, {}, "addend .* expected 1 in axis 0"),
+        ({"addend": (1, 40, 8, 11)}, {}, "addend .* expected 12 in axis 3 .1, or the width"),
+        ({"x": (1, 24, 0, 12)}, {}, "x .* is empty"),
+    ],
+    "UpsampleConv3x3Relu": [
+        ({"addend": (1, 40, 8, 12)}, {}, "addend .* expected 16 in axis 2 .1, or the height"),
+    ],
 }
 
 
@@ -153,6 +164,23 @@ def test_nan_and_infinity_pass_through_without_a_crash(op):
     for bad in (np.nan, np.inf):
         inputs = {k: np.full_like(v, bad) if v.dtype == np.float32 else v for k, v in case.inputs().items()}
         run(case, inputs=inputs)
+
+
+@pytest.mark.parametrize("op", ["Conv3x3Relu", "UpsampleConv3x3Relu"])
+def test_constant_weights_are_prepared_once_and_for_every_size(op, isa):
+    case = cases(op)[0]
+    model = onnx.load_from_string(single_op_model(case, body=False))
+    inputs = case.inputs()
+    for name in ("weight", "addend"):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(inputs.pop(name), name))
+        model.graph.input.remove(next(i for i in model.graph.input if i.name == name))
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    made = session(model.SerializeToString())
+    once, other, again = (made.run(None, {"x": x})[0] for x in (inputs["x"], inputs["x"][..., :5, :7], inputs["x"]))
+    assert relative_error(once, expected(case)) <= TOLERANCE["float32"]
+    assert np.array_equal(once, again)
+    smaller = dict(case.inputs(), x=np.ascontiguousarray(inputs["x"][..., :5, :7]))
+    assert np.array_equal(other, run_any_shape(case, smaller, {})[0])
 
 
 def run_any_shape(case, inputs, attributes):

@@ -1,0 +1,1 @@
+"""A 3x3 convolution with what is added to it and its ReLU: one operator, its faces side by side."""
