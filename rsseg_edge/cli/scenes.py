@@ -29,6 +29,7 @@ from rsseg_edge.scenes.units import Pool
 from rsseg_edge.sinks.geo_package import require_geo
 
 INCOMPLETE = 3
+SHOWN = 4  # places that could not be read, in a message
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,8 @@ def _run_all(job: SceneJob, paths: Sequence[str], out: Path, as_json: bool) -> N
             say(f"interrupted: what is done of {path} is kept in {out}; the same command goes on")
             sys.exit(INTERRUPTED)
         outcomes.append(outcome)
-        for failure in outcome.failures:
-            say(f"warning: {path}: {failure}")
+        if outcome.failures:
+            say(f"warning: {path}: {_lost(outcome)}")
         if not as_json:
             _print(outcome, out)
     if as_json:
@@ -150,6 +151,18 @@ def _request(
         engine=engine,
         overwrite=given.overwrite,
         **{name: value for name, value in chosen.items() if value is not None},
+    )
+
+
+def _lost(outcome: SceneOutcome) -> str:
+    """What could not be read, in one line."""
+    share = sum(f.height * f.width for f in outcome.failures) / (outcome.height * outcome.width)
+    told = [f.place for f in outcome.failures[:SHOWN]]
+    if len(outcome.failures) > SHOWN:
+        told.append(f"{len(outcome.failures) - SHOWN} more places, see {outcome.name}.json")
+    return (
+        f"{100 * share:.2g} % cannot be read and has no data now: {'; '.join(told)} ({outcome.failures[0].reason}); "
+        f"once it can, --overwrite does it anew"
     )
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 from rsseg_edge.errors import RssegError
-from rsseg_edge.scenes.gdal import reason
+from rsseg_edge.scenes.gdal import refusal
 from rsseg_edge.scenes.georeference import GeoReference
 from rsseg_edge.scenes.work import NO_DATA, Layers
 from rsseg_edge.sinks.part_file import named_errors, write_file
@@ -75,18 +78,35 @@ def _write_cog(
     source = layers.folder / f"{layer}.vrt"
     write_file(source, _raw_vrt(layer, geo, band, tags).encode())
     try:
-        rasterio.shutil.copy(
-            source, made, driver="COG", BLOCKSIZE=BLOCK, COMPRESS="DEFLATE", BIGTIFF="IF_SAFER",
-            OVERVIEW_RESAMPLING=resampling, RESAMPLING=resampling,
-        )  # fmt: skip
+        with _silent():
+            rasterio.shutil.copy(
+                source, made, driver="COG", BLOCKSIZE=BLOCK, COMPRESS="DEFLATE", BIGTIFF="IF_SAFER",
+                OVERVIEW_RESAMPLING=resampling, RESAMPLING=resampling,
+            )  # fmt: skip
     except Exception as error:  # GDAL's errors come as classes of their own here, which derive from Exception directly
+        refused = refusal(path, error)
         made.unlink(missing_ok=True)
-        raise RssegError(f"cannot write {path}: {reason(error)}") from None
+        raise refused from None
     _verify(layers, layer, made, path)
     categories = made.with_name(f"{made.name}.aux.xml")
     if categories.exists():
         publish(categories, path.with_name(f"{path.name}.aux.xml"))
     publish(made, path)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without what libtiff prints to stderr of a full disk, line by line and past GDAL; the error tells it."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 def _verify(layers: Layers, layer: str, made: Path, path: Path) -> None:
@@ -103,7 +123,7 @@ def _verify(layers: Layers, layer: str, made: Path, path: Path) -> None:
                 if zlib.crc32(found.data) != zlib.crc32(layers.read(layer, top, top + rows).data):
                     raise RssegError(f"cannot write {path}: it reads back other than it was written; is the disk full?")
     except RasterioError as error:
-        raise RssegError(f"cannot write {path}: it does not read back ({reason(error)}); is the disk full?") from None
+        raise refusal(path, error) from None
 
 
 def _raw_vrt(layer: str, geo: GeoReference, band: str, tags: dict[str, str]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from rsseg_edge.bundle import open_bundle
 from rsseg_edge.engines.choose import Say
-from rsseg_edge.errors import UsageError
+from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.job import Threads
 from rsseg_edge.machine import available_cores
 from rsseg_edge.postprocess.overlay import Overlay
@@ -21,7 +21,7 @@ from rsseg_edge.scenes.gdal import environment
 from rsseg_edge.scenes.polygon_files import write_polygons
 from rsseg_edge.scenes.quicklook import quick_look
 from rsseg_edge.scenes.raster import write_class_cog, write_confidence_cog
-from rsseg_edge.scenes.reading import Failure
+from rsseg_edge.scenes.reading import Failure, united
 from rsseg_edge.scenes.scene import Scene
 from rsseg_edge.scenes.segment import Band, BandRun, Clock
 from rsseg_edge.scenes.settings import SceneRequest, plan_windows
@@ -52,7 +52,7 @@ class SceneOutcome:
         areas: of every class.
         no_data: pixels without a class.
         polygons: how many were written.
-        failures: what could not be read, and has no data now.
+        failures: what could not be read, and has no data now; pieces that touch are one.
         seconds: in all; of the run that finished it.
         resumed: bands that an earlier run had finished, of ``bands``.
         bands: of the scene.
@@ -129,8 +129,13 @@ class SceneJob:
                 return earlier
             folder = self.request.out / f".{name}.work"
             with Work(folder, settings, plan.bounds, plan.width) as work:
-                self._prepare(scene, work)
+                try:
+                    self._prepare(scene, work)
+                except UsageError:
+                    work.remove()
+                    raise
                 clock = self._segment(scene, plan, work, progress)
+                _refuse_if_lost(scene, work)
                 outcome = self._publish(scene, plan, work, name, clock, begin, settings)
                 work.remove()
                 return outcome
@@ -229,7 +234,7 @@ class SceneJob:
         write_file(request.out / f"{name}.stac.json", item.encode())
         outcome = SceneOutcome(
             name, geo.width, geo.height, geo.ground_sampling_distance(), tuple(areas), counter.no_data, polygons,
-            tuple(work.failures), time.perf_counter() - begin, work.resumed, len(plan.ready), clock,
+            tuple(united(work.failures)), time.perf_counter() - begin, work.resumed, len(plan.ready), clock,
         )  # fmt: skip
         # Last of all: it says that the scene is finished.
         write_file(request.out / files["report"], json.dumps(_report(outcome, settings, table), indent=2).encode())
@@ -241,6 +246,14 @@ def scene_names(paths: list[str]) -> list[str]:
     from rsseg_edge.sources.images import output_names
 
     return output_names([Path(path) for path in paths])
+
+
+def _refuse_if_lost(scene: Scene, work: Work) -> None:
+    """A file of which nothing can be read is no scene with a hole."""
+    lost = united(work.failures)
+    if len(lost) == 1 and (lost[0].height, lost[0].width) == (scene.geo.height, scene.geo.width):
+        work.remove()
+        raise RssegError(f"{scene.path}: nothing of it can be read ({lost[0].reason}); it is damaged or was cut short")
 
 
 def _anywhere(path: str) -> str:
