@@ -100,7 +100,7 @@ class _Key:
 
     def __init__(self, request: SceneRequest) -> None:
         self.request = request
-        self._what = repr((request.model, request.vocabulary, request.fast, request.engine))
+        self._what = repr((request.model, request.vocabulary, request.fast, request.engine, request.threads))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Key) and other._what == self._what
@@ -112,4 +112,4 @@ class _Key:
 @lru_cache(maxsize=1)
 def _model(key: _Key, threads: int | None) -> ScoringModel:
     """Once a worker."""
-    return open_model(key.request, threads or key.request.threads)[0]
+    return open_model(key.request, key.request.threads or threads)[0]

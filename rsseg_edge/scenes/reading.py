@@ -59,7 +59,7 @@ class Failure:
 
 
 def united(failures: Iterable[Failure]) -> list[Failure]:
-    """Pieces that lie side by side, then those one above the other, as one: a file that was cut short is few of them."""
+    """Pieces side by side, then those one above the other, as one: a file that was cut short is few of them."""
     rows: list[Failure] = []
     for piece in sorted(failures):
         last = rows[-1] if rows else None

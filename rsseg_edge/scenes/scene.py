@@ -147,9 +147,7 @@ def _georeference(path: str, dataset: Any) -> GeoReference:
     name = PurePosixPath(path).name
     transform = dataset.transform
     if dataset.crs is None and (dataset.gcps[0] or dataset.rpcs):
-        raise UsageError(
-            f"{path}: no grid, only control points or RPCs; gdalwarp {name} north_up.tif makes one of them"
-        )
+        raise UsageError(f"{path}: no grid, only control points or RPCs; gdalwarp {name} north_up.tif makes one")
     if dataset.crs is None:
         raise UsageError(f"{path}: no coordinate reference system; set it with gdal_edit.py -a_srs EPSG:CODE {name}")
     if not (dataset.crs.is_projected or dataset.crs.is_geographic):
@@ -187,10 +185,5 @@ def _bands(path: str, dataset: Any, asked: tuple[int, int, int] | None) -> tuple
         return visible[0], visible[1], visible[2]
     if len(visible) == 1:
         raise UsageError(f"{path}: one band, but the models take three; --bands 1,1,1 shows them a grey picture")
-    raise UsageError(
-        f"{path}: {count} bands, none of them marked red, green and blue; name them, as in --bands {_some(count)}"
-    )
-
-
-def _some(count: int) -> str:
-    return "4,3,2" if count > 3 else "1,2,2"
+    some = "4,3,2" if count > 3 else "1,2,2"
+    raise UsageError(f"{path}: {count} bands, none of them marked red, green and blue; name them, as in --bands {some}")

@@ -11,7 +11,6 @@ from typing import BinaryIO
 
 from rsseg_edge.errors import RssegError
 
-
 _FULL, _REFUSED = "; free some, or choose another disk", "; choose another folder"
 _WAYS_OUT = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _FULL)
 _WAYS_OUT |= dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR), _REFUSED)
