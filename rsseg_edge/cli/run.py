@@ -107,6 +107,9 @@ def run(
     tile: Annotated[int | None, typer.Option(help="Scene: side of the windows, pixels.  [default: 1024]")] = None,
     overlap: Annotated[int | None, typer.Option(help="Scene: overlap of windows, pixels.  [default: 192]")] = None,
     confidence: Annotated[bool, typer.Option("--confidence", help="Scene: also write the confidence.")] = False,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Scene: also write the probability of every class.")
+    ] = False,
     polygons: Annotated[
         str | None, typer.Option(metavar="A,B", help="Scene: of gpkg, fgb, geojson; or none.  [default: gpkg]")
     ] = None,
@@ -170,7 +173,8 @@ def run(
         vocabulary = Vocabulary(split_classes(classes), background, threshold)
     scene_options = {
         "--bands": bands, "--stretch": stretch, "--tile": tile, "--overlap": overlap,
-        "--confidence": confidence, "--polygons": polygons, "--simplify": simplify, "--overwrite": overwrite,
+        "--confidence": confidence, "--probabilities": probabilities, "--polygons": polygons, "--simplify": simplify,
+        "--overwrite": overwrite,
         "--workers": workers, "--cluster": cluster,
     }  # fmt: skip
     scenes = scene_inputs(where)
@@ -186,7 +190,18 @@ def run(
         from rsseg_edge.cli.scenes import SceneArguments, run_scenes
 
         given = SceneArguments(
-            bands, stretch, gsd, tile, overlap, confidence, polygons, simplify, overwrite, workers, cluster
+            bands,
+            stretch,
+            gsd,
+            tile,
+            overlap,
+            confidence,
+            probabilities,
+            polygons,
+            simplify,
+            overwrite,
+            workers,
+            cluster,
         )
         run_scenes(scenes, given, model, out, vocabulary, fast, names, alpha, threads, engine.value, as_json)
         return

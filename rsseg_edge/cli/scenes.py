@@ -42,6 +42,7 @@ class SceneArguments:
     tile: int | None
     overlap: int | None
     confidence: bool
+    probabilities: bool
     polygons: str | None
     simplify: float | None
     overwrite: bool
@@ -147,6 +148,7 @@ def _request(
         classes_only=classes_only,
         alpha=alpha,
         confidence=given.confidence,
+        probabilities=given.probabilities,
         threads=threads,
         engine=engine,
         overwrite=given.overwrite,

@@ -51,9 +51,9 @@ def reason(error: BaseException) -> str:
     return text.splitlines()[0]
 
 
-def refusal(path: Path, error: BaseException) -> RssegError:
-    """Why a file cannot be written, said while what was written of it is still there: of a full disk GDAL tells that
-    some strip or transaction failed."""
+def refusal(path: Path, error: BaseException, guess: str = "") -> RssegError:
+    """Why a file cannot be written, to be asked while what was written of it is still there: of a full disk GDAL tells
+    that some strip or transaction failed. ``guess`` is added where the disk is not full now."""
     try:
         with named_errors(path):
             disk = os.statvfs(path.parent)
@@ -61,4 +61,4 @@ def refusal(path: Path, error: BaseException) -> RssegError:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except RssegError as full:
         return full
-    return RssegError(f"cannot write {path}: {reason(error)}")
+    return RssegError(f"cannot write {path}: {reason(error)}{guess}")

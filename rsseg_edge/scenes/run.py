@@ -20,14 +20,14 @@ from rsseg_edge.scenes.areas import AreaCounter, ClassArea, csv_table
 from rsseg_edge.scenes.gdal import environment
 from rsseg_edge.scenes.polygon_files import write_polygons
 from rsseg_edge.scenes.quicklook import quick_look
-from rsseg_edge.scenes.raster import write_class_cog, write_confidence_cog
+from rsseg_edge.scenes.raster import write_class_cog, write_confidence_cog, write_probability_cog
 from rsseg_edge.scenes.reading import Failure, united
 from rsseg_edge.scenes.scene import Scene
 from rsseg_edge.scenes.segment import Band, BandRun, Clock
 from rsseg_edge.scenes.settings import SceneRequest, plan_windows
 from rsseg_edge.scenes.stac import software_version, stac_item
 from rsseg_edge.scenes.stretch import Stretch
-from rsseg_edge.scenes.units import Pool, Task, consecutive, open_model, store
+from rsseg_edge.scenes.units import Pool, Task, consecutive, layers_of, open_model, store
 from rsseg_edge.scenes.vector import band_rows, regions
 from rsseg_edge.scenes.web_map import web_map
 from rsseg_edge.scenes.windows import Plan
@@ -128,7 +128,7 @@ class SceneJob:
             if earlier is not None:
                 return earlier
             folder = self.request.out / f".{name}.work"
-            with Work(folder, settings, plan.bounds, plan.width) as work:
+            with Work(folder, settings, plan.bounds, plan.width, layers_of(self.request, self.segmenter.table)) as work:
                 try:
                     self._prepare(scene, work)
                 except UsageError:
@@ -159,6 +159,7 @@ class SceneJob:
             "vocabulary": None if request.vocabulary is None else asdict(request.vocabulary),
             "fast": request.fast,
             "confidence": request.confidence,
+            "probabilities": request.probabilities,
             "polygons": request.polygons,
             "simplify": request.simplify,
         }
@@ -193,8 +194,9 @@ class SceneJob:
         def on_band(band: Band) -> None:
             work.add(store(band, plan, work.layers))
 
+        classes = len(self.segmenter.table) if self.request.probabilities else 0
         for bands in consecutive(work.missing):
-            BandRun(scene, self.segmenter, plan, on_band, on_window, clock).run(bands)
+            BandRun(scene, self.segmenter, plan, on_band, on_window, clock, classes).run(bands)
         return clock
 
     def _publish(
@@ -207,6 +209,9 @@ class SceneJob:
         if request.confidence:
             files["confidence"] = f"{name}.confidence.tif"
             write_confidence_cog(layers, geo, request.out / files["confidence"])
+        if request.probabilities:
+            files["probabilities"] = f"{name}.probabilities.tif"
+            write_probability_cog(layers, geo, table, request.out / files["probabilities"])
 
         counter = AreaCounter(geo.pixel_areas())
 

@@ -242,3 +242,24 @@ def test_real_scenes(request_: SceneRequest, name: str) -> None:
     path = SCENES / f"{name}.tif"
     SceneJob(replace(request_, tile=512, overlap=128)).run(str(path), name)
     check_results(path, request_.out, name)
+
+
+def test_probabilities_of_every_class(scene: Path, request_: SceneRequest) -> None:
+    SceneJob(replace(request_, probabilities=True, confidence=True)).run(str(scene), "scene")
+    check_results(scene, request_.out, "scene")
+    class_map = pixels(request_.out / "scene.tif")[0]
+    confidence = pixels(request_.out / "scene.confidence.tif")[0]
+    path = request_.out / "scene.probabilities.tif"
+    assert cog_validate(path, quiet=True)[:2] == (True, [])
+    with rasterio.open(path) as dataset:
+        assert dataset.descriptions == tuple(CLASSES)
+        assert dataset.nodata == 255
+        assert dataset.scales == pytest.approx((1 / 254,) * 3)
+        found = dataset.read()
+    valid = class_map != 255
+    assert np.array_equal(found == 255, np.broadcast_to(~valid, found.shape))
+    shares = found[:, valid] / 254
+    assert shares.sum(0) == pytest.approx(1, abs=0.01)
+    assert shares.max(0) == pytest.approx(confidence[valid] / 255, abs=0.005)
+    best = np.take_along_axis(shares, class_map[valid][None], 0)[0]
+    assert (best == shares.max(0)).all(), "the class of the map is the most probable one"
