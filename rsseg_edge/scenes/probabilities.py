@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import numpy.typing as npt
 
@@ -18,7 +20,8 @@ def band_probabilities(cells: Cells, plan: Plan, segmenter: ScoringSegmenter, cl
     """Of each class, uint8 [rows, width], enlarged as the class map is, so that its largest is the map's class."""
     planes: list[UInt8Array] = []
     for first in range(0, classes, 2):
-        planes += decide_band(cells, plan, _Two(segmenter, first))
+        two = cast(ScoringSegmenter, _Two(segmenter, first))  # of which decide() is all that is asked
+        planes += decide_band(cells, plan, two)
     return planes[:classes]
 
 
@@ -28,13 +31,6 @@ class _Two:
 
     def __init__(self, segmenter: ScoringSegmenter, first: int) -> None:
         self.segmenter, self.first = segmenter, first
-        self.score_stride = segmenter.score_stride
-
-    def scores(self, image: UInt8Array) -> npt.NDArray[np.float32]:
-        return self.segmenter.scores(image)
-
-    def probabilities(self, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return self.segmenter.probabilities(scores)
 
     def decide(self, scores: npt.NDArray[np.float32]) -> tuple[UInt8Array, UInt8Array]:
         found = self.segmenter.probabilities(scores)

@@ -19,6 +19,7 @@ from rsseg_edge.scenes.windows import Plan
 from rsseg_edge.scenes.work import BandDone, Journal, Layers, layer_names
 from rsseg_edge.segmenter import ScoringSegmenter, Segmenter, load
 from rsseg_edge.segmenters.open_vocabulary import Change
+from rsseg_edge.segmenters.scene_queries import SceneQueries
 from rsseg_edge.types import ClassTable
 
 
@@ -35,6 +36,7 @@ class Task:
         request: what is to be done.
         stretch: of the scene.
         plan: its windows.
+        queries: that its windows share; None leaves each its own.
         folder: where the layers lie; every worker sees it.
     """
 
@@ -42,6 +44,7 @@ class Task:
     request: SceneRequest
     stretch: Stretch | None
     plan: Plan
+    queries: SceneQueries | None
     folder: str
 
 
@@ -112,7 +115,7 @@ def do_unit(task: Task, segmenter: ScoringModel, bands: range) -> list[BandDone]
         with environment(), Scene(task.scene, task.request.options) as scene:
             scene.stretch = task.stretch
             classes = len(segmenter.table) if task.request.probabilities else 0
-            BandRun(scene, segmenter, task.plan, on_band, classes=classes).run(bands)
+            BandRun(scene, segmenter, task.plan, task.queries, on_band, classes=classes).run(bands)
     finally:
         journal.close()
     return made
