@@ -1,4 +1,4 @@
-"""rsseg-run killed with SIGKILL at random moments of a scene and started again, as JSON; or one of its workers killed.
+"""rsseg-run killed by SIGKILL at random moments of a scene and started again, as JSON; or one of its workers killed.
 
     python scripts/scene_kills.py --kills 20
     python scripts/scene_kills.py --kills 5 --workers 2
@@ -89,7 +89,11 @@ def workers_of(parent: int) -> list[int]:
 
 def finished_bands(out: Path, name: str) -> int:
     """Bands that the journals of a run say are on the disk."""
-    return sum(path.read_text().count("\n") for path in (out / f".{name}.work").glob("journal*"))
+    count = 0
+    for path in (out / f".{name}.work").glob("journal*"):
+        with contextlib.suppress(OSError):  # it is finished, and its journal was deleted
+            count += path.read_text().count("\n")
+    return count
 
 
 def main() -> None:
@@ -116,26 +120,26 @@ def main() -> None:
     begin = time.perf_counter()
     if start(command, out / "whole").wait():
         raise SystemExit("the run that nobody disturbs failed")
+    seconds = time.perf_counter() - begin
     if given.workers:
         command += ["--workers", str(given.workers)]
-        begin = time.perf_counter()
-        shutil.rmtree(out / "warm", ignore_errors=True)
-        start(command, out / "warm").wait()
-    seconds = time.perf_counter() - begin
     reference = Result(out / "whole", name)
+    bands = json.loads((out / "whole" / f"{name}.json").read_text())["bands"]
     told = []
     while len(told) < given.kills:
         folder = out / "killed"
         shutil.rmtree(folder, ignore_errors=True)
-        begin, run = time.perf_counter(), start(command, folder)
-        moment = chance.uniform(0, seconds)
+        run = start(command, folder)
+        # Bands and a part of the next one; before the first it is the start, after the last the writing of results.
+        moment = chance.uniform(0, bands + 1)
+        while run.poll() is None and finished_bands(folder, name) < int(moment):
+            time.sleep(0.005)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            run.wait(moment)
-            seconds = time.perf_counter() - begin  # faster than it was: it had ended before it could be killed
-            continue
-        entry: dict[str, object] = {"after_s": round(moment, 2), "bands_done": finished_bands(folder, name)}
+            run.wait(moment % 1 * seconds / bands)
+            continue  # it had ended before it could be killed: another moment
+        entry: dict[str, object] = {"moment": round(moment, 2), "bands_done": finished_bands(folder, name)}
         victims = workers_of(run.pid) if given.workers else [run.pid]
-        if not victims:  # the workers are not there yet
+        if not victims:  # the workers are not there yet, or no more
             run.wait()
             continue
         os.kill(chance.choice(victims), signal.SIGKILL)
@@ -148,7 +152,7 @@ def main() -> None:
         told.append(entry)
         print(json.dumps(entry), file=sys.stderr)
     good = [e for e in told if e["exit"] == 0 and not e["differs"] and not e.get("broken")]
-    print(json.dumps({"seconds": round(seconds, 2), "kills": len(told), "identical": len(good)}))
+    print(json.dumps({"seconds": round(seconds, 2), "bands": bands, "kills": len(told), "identical": len(good)}))
 
 
 if __name__ == "__main__":

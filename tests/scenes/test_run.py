@@ -16,6 +16,7 @@ import pytest
 import rasterio
 import rasterio.shutil
 import shapely
+from rasterio.errors import RasterioIOError
 from rio_cogeo.cogeo import cog_validate
 
 from rsseg_edge.errors import RssegError
@@ -201,6 +202,35 @@ def test_what_could_not_be_read_is_told_also_by_a_later_run(
     assert lost[128:256, 256:384].all()
     assert lost.sum() == 128 * 128
     assert SceneJob(request_).run(str(path), "bad").failures == outcome.failures
+
+
+def test_a_source_that_fails_now_and_then_and_in_one_place_for_ever(
+    scene: Path,
+    request_: SceneRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    write_scene: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(reading, "PAUSES", (0.0,) * 3)
+    path = write_scene(tmp_path / "bad.tif", np.maximum(pixels(scene), 1), compress="deflate", interleave="pixel")
+    corrupt(path, (2, 1))
+    steady = SceneJob(replace(request_, out=tmp_path / "steady")).run(str(path), "bad")
+    rng, tried, failed, read = np.random.default_rng(3), [0], [0], reading.Reader._read
+
+    def sometimes(self: reading.Reader, *arguments: Any) -> None:
+        tried[0] += 1
+        if rng.random() < 0.05:
+            failed[0] += 1
+            raise RasterioIOError("the line was cut")
+        read(self, *arguments)
+
+    monkeypatch.setattr(reading.Reader, "_read", sometimes)
+    outcome = SceneJob(request_).run(str(path), "bad")
+    assert failed[0] >= 3, f"of {tried[0]} reads"
+    assert outcome.failures == steady.failures
+    assert [(f.top, f.left, f.height, f.width) for f in outcome.failures] == [(128, 256, 128, 128)]
+    for name in ("bad.tif", "bad.csv", "bad.png"):
+        assert (request_.out / name).read_bytes() == (tmp_path / "steady" / name).read_bytes()
 
 
 def test_a_full_disk_leaves_nothing_under_a_final_name(scene: Path, request_: SceneRequest, small_disk: Path) -> None:
