@@ -21,7 +21,7 @@ from rsseg_edge.scenes.polygon_files import parse_formats
 from rsseg_edge.scenes.probe import SceneInput
 from rsseg_edge.scenes.run import SceneJob, scene_names
 from rsseg_edge.scenes.scene import Options
-from rsseg_edge.scenes.settings import SceneRequest
+from rsseg_edge.scenes.settings import OVERLAP, SceneRequest
 from rsseg_edge.scenes.stretch import parse_bands, parse_percentiles
 from rsseg_edge.scenes.units import Pool
 from rsseg_edge.sinks.geo_package import require_geo
@@ -137,6 +137,8 @@ def _request(
     bands = None if given.bands is None else parse_bands(given.bands)
     percentiles = None if given.stretch is None else parse_percentiles(given.stretch)
     chosen: dict[str, Any] = {"tile": given.tile, "overlap": given.overlap, "simplify": given.simplify}
+    if given.overlap is None and given.tile is not None:
+        chosen["overlap"] = max(0, min(OVERLAP, given.tile // 2))
     if given.polygons is not None:
         chosen["polygons"] = parse_formats(given.polygons)
     return SceneRequest(

@@ -105,6 +105,13 @@ def test_options_that_cannot_be_met(run, scene: Path, tmp_path: Path, options: l
     assert not list((tmp_path / "out").glob("[!.]*"))
 
 
+def test_small_windows_overlap_by_half_unless_told_otherwise(run, scene: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    code, _, err = run(scene, "--tile", "128", "--polygons", "none")
+    assert code == 0, err
+    settings = json.loads((tmp_path / "out" / "scene.json").read_text())["settings"]
+    assert settings["rows"]["overlap"] == 64
+
+
 def test_options_of_scenes_are_refused_for_images(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     import cv2
 

@@ -25,7 +25,7 @@ from rsseg_edge.scenes.run import SceneJob
 from rsseg_edge.scenes.segment import BandRun
 from rsseg_edge.scenes.settings import SceneRequest
 
-from .conftest import CLASSES
+from ..conftest import CLASSES
 from .test_scene import corrupt
 
 SCENES = Path(__file__).parents[3] / "shared" / "data" / "scenes"
