@@ -145,6 +145,8 @@ class SceneJob:
     def _queries(self, scene: Scene, plan: Plan, work: Work) -> SceneQueries | None:
         def look() -> dict[str, Any] | None:
             queries = survey(scene, self.segmenter, plan)
+            # They come up again where they leave a hole; a run that goes on does not look at the scene a second time.
+            scene.reader.failures.clear()
             return None if queries is None else queries.to_json()
 
         queries = work.once("queries", look)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +84,9 @@ def _items(where: str) -> Iterator[tuple[Mapping[str, Any], str]]:
 
 
 def _load(where: str, body: bytes | None) -> Any:
+    import urllib.error  # these two cost every other INPUT a moment
+    import urllib.request
+
     try:
         if not where.startswith(("http://", "https://")):
             text = Path(where).read_bytes()

@@ -31,6 +31,7 @@ def request_(cells: Path, tmp_path: Path) -> SceneRequest:
 def test_two_workers_one_of_them_killed_give_the_same_pixels(
     scene: Path, request_: SceneRequest, pool: DaskPool, tmp_path: Path
 ) -> None:
+    request_ = replace(request_, probabilities=True)
     alone = SceneJob(replace(request_, out=tmp_path / "alone")).run(str(scene), "scene")
     pids = list(pool._client.run(os.getpid).values())
     assert len(set(pids)) == 2
@@ -44,6 +45,8 @@ def test_two_workers_one_of_them_killed_give_the_same_pixels(
     outcome = SceneJob(request_, pool).run(str(scene), "scene", kill_one)
     assert killed
     assert np.array_equal(pixels(request_.out / "scene.tif"), pixels(tmp_path / "alone" / "scene.tif"))
+    two, one = (pixels(folder / "scene.probabilities.tif") for folder in (request_.out, tmp_path / "alone"))
+    assert np.array_equal(two, one)
     assert [a.pixels for a in outcome.areas] == [a.pixels for a in alone.areas]
     assert outcome.bands > 8
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pyogrio
 import pytest
@@ -89,6 +90,10 @@ def test_a_scene_gives_all_its_results(scene: Path, request_: SceneRequest) -> N
         assert confidence.nodata == 0
         sure = [confidence.read(1)[classes.read(1) == k].mean() / 255 for k in range(3)]
     assert [area.confidence for area in outcome.areas] == pytest.approx(sure)
+    look = cv2.imread(str(out / "scene.png"))
+    assert (look[:530, :9] == 255).all(), "the legend covers nothing of the scene"
+    assert len(look) == 530
+    assert look.shape[1] > 700
     counts = {name: pyogrio.read_info(out / f"scene.{name}")["features"] for name in formats}
     assert set(counts.values()) == {outcome.polygons}
     west, south, east, north = pyogrio.read_info(out / "scene.geojson")["total_bounds"]
