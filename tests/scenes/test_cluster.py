@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rsseg_edge.errors import RssegError
-from rsseg_edge.scenes.cluster import DaskPool
+from rsseg_edge.scenes.cluster import DaskPool, unit_size
 from rsseg_edge.scenes.run import SceneJob
 from rsseg_edge.scenes.settings import SceneRequest
 from rsseg_edge.scenes.units import consecutive, split
@@ -60,6 +60,10 @@ def test_what_a_worker_cannot_do_is_told_here(scene: Path, request_: SceneReques
     job._pool = type("Pool", (), {"bands": staticmethod(take_away)})()
     with pytest.raises(RssegError, match=r"cannot open .*\.gone"):
         job.run(str(scene), "scene")
+
+
+def test_units_are_not_so_small_that_rows_are_done_twice() -> None:
+    assert [unit_size(bands, 2) for bands in (0, 1, 2, 10, 16, 120)] == [1, 1, 1, 5, 4, 20]
 
 
 def test_units_cover_what_is_missing() -> None:
