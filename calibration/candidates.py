@@ -38,7 +38,7 @@ def images(where: str, root: Path | None, report: Report) -> Iterator[UInt8Array
         yield from _of_dataset(where, root, report)
     elif (scenes := scene_inputs(where)) is not None:
         for scene in scenes:
-            yield from _of_scene(scene, MOST // len(scenes) or 1)
+            yield from _of_scene(scene.path, MOST // len(scenes) or 1)
     else:
         yield from _of_source(where, report)
 

@@ -117,6 +117,9 @@ class ScoringSegmenter(Protocol):
     def decide(self, scores: npt.NDArray[np.float32]) -> tuple[UInt8Array, UInt8Array]:
         """Class map and confidence, uint8 [h, w] each, of (blended) scores [Q, h, w]."""
 
+    def probabilities(self, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Of each class, float32 [classes, h, w], of (blended) scores [Q, h, w]; the largest is the confidence."""
+
 
 def load(
     name_or_path: str | os.PathLike[str],

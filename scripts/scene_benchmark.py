@@ -4,7 +4,8 @@
 
 Peak memory is that of the whole process. Speed is what the network sees a second, overlaps and all, beside the bare
 network on windows of the same size. Seams: the same scene with its grid of windows moved by half a step; the share of
-pixels that get the same class. ``--scene`` takes one of your own for them.
+pixels that get the same class. ``--scene`` takes one of your own for them. ``--scaling 3000``: one process beside
+workers of Dask, with one and two threads.
 """
 
 from __future__ import annotations
@@ -107,12 +108,34 @@ def seams(scene: Path, out: Path, model: str, threads: int | None, overlap: int,
     return 100 * float(same.mean()), 100 * float(same[BORDER:-BORDER, BORDER:-BORDER].mean())
 
 
+def scaling(scene: Path, out: Path, options: list[str]) -> None:
+    """One process with one and two threads beside one and two workers of one thread each, in turn."""
+    ways = {
+        "1 process x 1 thread": ["--threads", "1"],
+        "1 process x 2 threads": ["--threads", "2"],
+        "1 worker x 1 thread": ["--threads", "1", "--workers", "1"],
+        "2 workers x 1 thread": ["--threads", "1", "--workers", "2"],
+    }
+    base = 0.0
+    reference = None
+    for name, more in ways.items():
+        report = run(scene, out / "scaling", "--polygons", "none", *options, *more)
+        base = base or report["seconds"]
+        with rasterio.open(out / "scaling" / f"{scene.stem}.tif") as dataset:
+            class_map = dataset.read(1)
+        reference = class_map if reference is None else reference
+        same = 100 * float((reference == class_map).mean())
+        print(f"{name}: {report['seconds']:.1f} s ({report['wall']:.1f} with its start), ", end="")
+        print(f"{base / report['seconds']:.2f} x, {same:.4f} % of the classes are the first's", flush=True)
+
+
 def main() -> None:
     """Run what is asked for and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="10000,20000", help="sides of the scenes for memory and speed, pixels")
     parser.add_argument("--seams", type=int, default=0, help="side of the scene for seams, pixels; 0 leaves them out")
     parser.add_argument("--scene", type=Path, help="for seams, in place of a generated one")
+    parser.add_argument("--scaling", type=int, default=0, help="side of the scene for workers; 0 leaves them out")
     parser.add_argument("--overlaps", default=f"0,{OVERLAP},{TILE // 2}", help="of the windows, for seams")
     parser.add_argument("--model", default="segclip-tiny")
     parser.add_argument("--tile", type=int, default=TILE)
@@ -136,6 +159,11 @@ def main() -> None:
         print(f"{size * size / report['seconds'] / 1e6:.2f} Mpixel/s, {report['polygons']} polygons;")
         print(f"  seen by the network {rate / 1e6:.2f} Mpixel/s over the whole run, ", end="")
         print(f"{inside / 1e6:.2f} while it works, {bare / 1e6:.2f} alone: {100 * rate / bare:.0f} %")
+    if given.scaling:
+        scene = given.out / f"scene{given.scaling}.tif"
+        if not scene.exists():
+            make_scene(scene, given.scaling)
+        scaling(scene, given.out, ["--model", given.model, "--tile", str(given.tile)])
     if given.seams or given.scene:
         scene = given.scene or given.out / f"seams{given.seams}.tif"
         if not scene.exists():

@@ -52,24 +52,33 @@ def bundle(levels_bundle: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def levels_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle folder around :func:`levels_graph` with the classes dark, middle and bright."""
-    folder = tmp_path_factory.mktemp("bundles") / "levels"
-    folder.mkdir()
-    model = levels_graph()
-    (folder / "model.onnx").write_bytes(model)
-    manifest = {
-        "schema_version": 1,
-        "name": "levels",
-        "model": "levels",
-        "config": {},
-        "classes": [{"name": name, "color": color} for name, color in CLASSES.items()],
-        "input": {"multiple_of": 32, "image_long_side": 2048, "video_long_side": 512},
-        "precision": {"name": "fp32"},
-        "files": {"model.onnx": hashlib.sha256(model).hexdigest()},
-    }
-    (folder / "bundle.json").write_text(json.dumps(manifest))
-    return folder
+def write_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Writes a bundle around a graph with the classes dark, middle and bright: name, graph, input; gives its folder."""
+
+    def write(name: str, model: bytes, spec: dict[str, int]) -> Path:
+        folder = tmp_path_factory.mktemp("bundles") / name
+        folder.mkdir()
+        (folder / "model.onnx").write_bytes(model)
+        manifest = {
+            "schema_version": 1,
+            "name": name,
+            "model": name,
+            "config": {},
+            "classes": [{"name": label, "color": color} for label, color in CLASSES.items()],
+            "input": spec,
+            "precision": {"name": "fp32"},
+            "files": {"model.onnx": hashlib.sha256(model).hexdigest()},
+        }
+        (folder / "bundle.json").write_text(json.dumps(manifest))
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def levels_bundle(write_bundle: Callable[..., Path]) -> Path:
+    """A bundle folder around :func:`levels_graph`."""
+    return write_bundle("levels", levels_graph(), {"multiple_of": 32, "image_long_side": 2048, "video_long_side": 512})
 
 
 def picture(index: int, height: int, width: int) -> np.ndarray:

@@ -129,6 +129,9 @@ def run(
     tile: Annotated[int | None, typer.Option(help="Scene: side of the windows, pixels.  [default: 1536]")] = None,
     overlap: Annotated[int | None, typer.Option(help="Scene: overlap of windows, pixels.  [default: 320]")] = None,
     confidence: Annotated[bool, typer.Option("--confidence", help="Scene: also write the confidence.")] = False,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Scene: also write the probability of every class.")
+    ] = False,
     polygons: Annotated[
         str | None, typer.Option(metavar="A,B", help="Scene: of gpkg, fgb, geojson; or none.  [default: gpkg]")
     ] = None,
@@ -148,7 +151,8 @@ def run(
     --class-maps adds OUT/class_maps/INDEX.png for a video, OUT/NAME.classes.png for an image; --class-video
     OUT/classes.mkv (FFV1, grey values are class indices), --coco OUT/classes.coco.json.
 
-    A scene (GeoTIFF, COG, VRT, JPEG 2000; a path, a URL, s3://, /vsicurl/; a .txt with one a line) gives OUT/NAME.tif
+    A scene (GeoTIFF, COG, VRT, JPEG 2000; a path, a URL, s3://, /vsicurl/; a .txt with one a line; a STAC item, item
+    collection or search: a .json or the URL of one, or an API's /search) gives OUT/NAME.tif
     (classes as a COG), .gpkg (polygons), .csv and .json (areas), .png (quick-look), .html (map) and .stac.json. Memory
     does not grow with its area. A run that was stopped in any way goes on when the same command is given again.
 
@@ -210,7 +214,8 @@ def run(
         vocabulary = Vocabulary(split_classes(classes), background, threshold)
     scene_options = {
         "--bands": bands, "--stretch": stretch, "--tile": tile, "--overlap": overlap,
-        "--confidence": confidence, "--polygons": polygons, "--simplify": simplify, "--overwrite": overwrite,
+        "--confidence": confidence, "--probabilities": probabilities, "--polygons": polygons, "--simplify": simplify,
+        "--overwrite": overwrite,
         "--workers": workers, "--cluster": cluster,
     }  # fmt: skip
     scenes = scene_inputs_of(where)
@@ -227,7 +232,18 @@ def run(
         from rsseg_edge.cli.scenes import SceneArguments, run_scenes
 
         given = SceneArguments(
-            bands, stretch, gsd, tile, overlap, confidence, polygons, simplify, overwrite, workers, cluster
+            bands,
+            stretch,
+            gsd,
+            tile,
+            overlap,
+            confidence,
+            probabilities,
+            polygons,
+            simplify,
+            overwrite,
+            workers,
+            cluster,
         )
         run_scenes(scenes, given, model, out, vocabulary, fast, names, alpha, threads, engine.value, as_json)
         return

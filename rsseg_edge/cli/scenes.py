@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,22 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from rsseg_edge.asked_model import Vocabulary
 from rsseg_edge.cli import INTERRUPTED, say
 from rsseg_edge.cli.progress import PixelProgress
+from rsseg_edge.cli.scene_summary import lost, print_all, print_scene, scenes_json
 from rsseg_edge.engines.choose import EngineName
 from rsseg_edge.errors import RssegError, UsageError
+from rsseg_edge.scenes.all_scenes import ALL_SCENES, SceneDone, all_scenes_csv
 from rsseg_edge.scenes.polygon_files import parse_formats
-from rsseg_edge.scenes.run import SceneJob, SceneOutcome, scene_names
+from rsseg_edge.scenes.probe import SceneInput
+from rsseg_edge.scenes.run import SceneJob, scene_names
 from rsseg_edge.scenes.scene import Options
-from rsseg_edge.scenes.settings import SceneRequest
+from rsseg_edge.scenes.settings import OVERLAP, SceneRequest
 from rsseg_edge.scenes.stretch import parse_bands, parse_percentiles
 from rsseg_edge.scenes.units import Pool
 from rsseg_edge.sinks.geo_package import require_geo
+from rsseg_edge.sinks.part_file import write_file
 
 INCOMPLETE = 3
 
@@ -41,6 +40,7 @@ class SceneArguments:
     tile: int | None
     overlap: int | None
     confidence: bool
+    probabilities: bool
     polygons: str | None
     simplify: float | None
     overwrite: bool
@@ -49,7 +49,7 @@ class SceneArguments:
 
 
 def run_scenes(
-    paths: Sequence[str],
+    scenes: Sequence[SceneInput],
     given: SceneArguments,
     model: str,
     out: Path,
@@ -72,38 +72,41 @@ def run_scenes(
     require_geo("a georeferenced scene")
     request = _request(given, model, out, vocabulary, fast, classes_only, alpha, threads, engine)
     with _pool(given) as pool:
-        _run_all(SceneJob(request, pool, say), paths, out, as_json)
+        _run_all(SceneJob(request, pool, say), scenes, out, as_json)
 
 
-def _run_all(job: SceneJob, paths: Sequence[str], out: Path, as_json: bool) -> None:
+def _run_all(job: SceneJob, scenes: Sequence[SceneInput], out: Path, as_json: bool) -> None:
     if job.change is not None and job.change.encoded:
         say(f"{job.change.encoded} new words encoded in {job.change.seconds:.1f} s; they are kept for the next run")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    outcomes: list[SceneOutcome] = []
-    problems: list[str] = []
-    for path, name in zip(paths, scene_names(list(paths)), strict=True):
+    done: list[SceneDone] = []
+    for scene, name in zip(scenes, scene_names(scenes), strict=True):
         try:
-            with PixelProgress(name) as progress:
-                outcome = job.run(path, name, progress.show)
+            with PixelProgress(name if len(scenes) == 1 else f"{len(done) + 1}/{len(scenes)} {name}") as progress:
+                outcome = job.run(scene.path, name, progress.show)
         except RssegError as error:
-            if len(paths) == 1:
+            if len(scenes) == 1:
                 raise
-            problems.append(str(error))
+            done.append(SceneDone(name, scene.path, problem=str(error)))
             say(f"error: {error}")
             continue
         except KeyboardInterrupt:
-            say(f"interrupted: what is done of {path} is kept in {out}; the same command goes on")
+            say(f"interrupted: what is done of {scene.path} is kept in {out}; the same command goes on")
             sys.exit(INTERRUPTED)
-        outcomes.append(outcome)
-        for failure in outcome.failures:
-            say(f"warning: {path}: {failure}")
+        done.append(SceneDone(name, scene.path, outcome))
+        if outcome.failures:
+            say(f"warning: {scene.path}: {lost(outcome)}")
         if not as_json:
-            _print(outcome, out)
+            print_scene(outcome, out)
+    if len(scenes) > 1:
+        write_file(out / ALL_SCENES, all_scenes_csv(done, job.segmenter.table).encode())
+        if not as_json:
+            print_all(done, job.segmenter.table, out / ALL_SCENES)
     if as_json:
-        print(_json(outcomes, problems))
-    if problems:
+        print(scenes_json(done))
+    if any(scene.outcome is None for scene in done):
         sys.exit(1)
-    if any(outcome.failures for outcome in outcomes):
+    if any(scene.outcome is not None and scene.outcome.failures for scene in done):
         sys.exit(INCOMPLETE)
 
 
@@ -134,6 +137,8 @@ def _request(
     bands = None if given.bands is None else parse_bands(given.bands)
     percentiles = None if given.stretch is None else parse_percentiles(given.stretch)
     chosen: dict[str, Any] = {"tile": given.tile, "overlap": given.overlap, "simplify": given.simplify}
+    if given.overlap is None and given.tile is not None:
+        chosen["overlap"] = max(0, min(OVERLAP, given.tile // 2))
     if given.polygons is not None:
         chosen["polygons"] = parse_formats(given.polygons)
     return SceneRequest(
@@ -146,50 +151,9 @@ def _request(
         classes_only=classes_only,
         alpha=alpha,
         confidence=given.confidence,
+        probabilities=given.probabilities,
         threads=threads,
         engine=engine,
         overwrite=given.overwrite,
         **{name: value for name, value in chosen.items() if value is not None},
     )
-
-
-def _print(outcome: SceneOutcome, out: Path) -> None:
-    console = Console()
-    size = f"{outcome.width} x {outcome.height} pixels of {outcome.gsd:.3g} m"
-    if outcome.earlier:
-        console.print(f"[bold]{escape(outcome.name)}[/] was finished before; --overwrite does it anew")
-    else:
-        rate = outcome.width * outcome.height / outcome.seconds / 1e6
-        resumed = f", {outcome.resumed} of {outcome.bands} bands from before" if outcome.resumed else ""
-        console.print(
-            f"[bold]{escape(outcome.name)}[/]: {size} in {outcome.seconds:.1f} s, {rate:.2f} Mpixel/s{resumed} "
-            f"-> {escape(str(out / outcome.name))}.*"
-        )
-    table = Table("", "class", "area [dim]ha[/]", "[dim]%[/]", "confidence [dim]%[/]", box=None, pad_edge=False)
-    for column in table.columns[2:]:
-        column.justify = "right"
-    for area in outcome.areas:
-        red, green, blue = area.color
-        if area.pixels:
-            numbers = f"{area.area_m2 / 1e4:,.2f}", f"{100 * area.share:.1f}", f"{100 * area.confidence:.0f}"
-            table.add_row(f"[rgb({red},{green},{blue})]██[/]", escape(area.name), *numbers)
-    console.print(table)
-
-
-def _json(outcomes: Sequence[SceneOutcome], problems: Sequence[str]) -> str:
-    scenes = [
-        {
-            "name": outcome.name,
-            "width": outcome.width,
-            "height": outcome.height,
-            "gsd": outcome.gsd,
-            "seconds": round(outcome.seconds, 3),
-            "polygons": outcome.polygons,
-            "no_data_pixels": outcome.no_data,
-            "failed_reads": [str(failure) for failure in outcome.failures],
-            "finished_before": outcome.earlier,
-            "classes": [area.row() for area in outcome.areas],
-        }
-        for outcome in outcomes
-    ]
-    return json.dumps({"scenes": scenes, "problems": list(problems)}, ensure_ascii=False)

@@ -26,20 +26,22 @@ class Overlay:
     drawn: tuple[int, ...]
     alpha: float
 
-    def draw(self, image: UInt8Array, class_map: UInt8Array) -> UInt8Array:
+    def draw(self, image: UInt8Array, class_map: UInt8Array, *, legend: bool = True) -> UInt8Array:
         """A copy of an image with its classes and the legend.
 
         Args:
             image: uint8 [H, W, 3] RGB.
             class_map: uint8 [H, W].
+            legend: whether it covers the top left corner.
         """
         result = np.empty_like(image)
         blender = self.blender(self.table.palette())
         for channel in range(3):
             plane = np.ascontiguousarray(image[..., channel])
             result[..., channel] = blender.blend(plane, class_map, channel, np.empty_like(plane))
-        legend = self.legend(*class_map.shape)
-        result[: legend.shape[0], : legend.shape[1]] = legend
+        if legend:
+            names = self.legend(*class_map.shape)
+            result[: names.shape[0], : names.shape[1]] = names
         return result
 
     def legend(self, height: int, width: int) -> UInt8Array:

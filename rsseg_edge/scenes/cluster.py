@@ -14,8 +14,9 @@ from rsseg_edge.scenes.settings import SceneRequest
 from rsseg_edge.scenes.units import ScoringModel, Task, do_unit, open_model, split
 from rsseg_edge.scenes.work import BandDone
 
-UNITS = 3
-"""A worker's share of a scene is cut into so many units: each costs a row of windows, and a slow one is waited for."""
+UNITS, LEAST = 3, 4
+"""A worker's share of a scene is cut into so many units, for a slow one is waited for; but a unit costs another row of
+windows, so that it has at least so many bands."""
 
 
 class DaskPool:
@@ -59,7 +60,7 @@ class DaskPool:
         from distributed.scheduler import KilledWorker
 
         workers = max(1, len(self._client.nthreads()))
-        size = -(-sum(map(len, missing)) // (UNITS * workers)) or 1
+        size = unit_size(sum(map(len, missing)), workers)
         futures = [
             self._client.submit(_work, task, self._threads, (unit.start, unit.stop), pure=False)
             for unit in split(missing, size)
@@ -87,6 +88,16 @@ class DaskPool:
         self.close()
 
 
+def unit_size(bands: int, workers: int) -> int:
+    """Bands of a unit.
+
+    >>> unit_size(10, 2), unit_size(16, 2), unit_size(120, 2)
+    (5, 4, 20)
+    """
+    units = min(UNITS, max(1, bands // (LEAST * workers)))
+    return -(-bands // (units * workers)) or 1
+
+
 def _work(task: Task, threads: int | None, bands: tuple[int, int]) -> list[BandDone]:
     try:
         return do_unit(task, _model(_Key(task.request), threads), range(*bands))
@@ -100,7 +111,7 @@ class _Key:
 
     def __init__(self, request: SceneRequest) -> None:
         self.request = request
-        self._what = repr((request.model, request.vocabulary, request.fast, request.engine))
+        self._what = repr((request.model, request.vocabulary, request.fast, request.engine, request.threads))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Key) and other._what == self._what
@@ -112,4 +123,4 @@ class _Key:
 @lru_cache(maxsize=1)
 def _model(key: _Key, threads: int | None) -> ScoringModel:
     """Once a worker."""
-    return open_model(key.request, threads or key.request.threads)[0]
+    return open_model(key.request, key.request.threads or threads)[0]

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+from rsseg_edge.errors import RssegError
+from rsseg_edge.sinks.part_file import named_errors
 
 CACHE = 128 << 20
 """Bytes of decoded blocks that GDAL keeps; its default is a twentieth of the machine's memory."""
+
+FULL = 64 << 10
+"""Bytes that a full disk may have left: less than what did not fit."""
 
 _OPTIONS = {
     "GDAL_CACHEMAX": CACHE,
@@ -40,3 +49,16 @@ def reason(error: BaseException) -> str:
     cause = error.__cause__ if error.__cause__ is not None else error
     text = str(cause).strip() or str(error).strip() or type(error).__name__
     return text.splitlines()[0]
+
+
+def refusal(path: Path, error: BaseException, guess: str = "") -> RssegError:
+    """Why a file cannot be written, to be asked while what was written of it is still there: of a full disk GDAL tells
+    that some strip or transaction failed. ``guess`` is added where the disk is not full now."""
+    try:
+        with named_errors(path):
+            disk = os.statvfs(path.parent)
+            if disk.f_bavail * disk.f_frsize < FULL:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except RssegError as full:
+        return full
+    return RssegError(f"cannot write {path}: {reason(error)}{guess}")

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from rsseg_edge.errors import RssegError, UsageError
+from rsseg_edge.errors import UsageError
+from rsseg_edge.scenes.gdal import refusal
 from rsseg_edge.scenes.georeference import GeoReference
 from rsseg_edge.scenes.raster import publish
 from rsseg_edge.scenes.vector import Region
@@ -146,5 +147,4 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, DataSourceError, DataLayerError, FeatureError, FieldError, GeometryError) as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise RssegError(f"cannot write {path}: {first}") from None
+        raise refusal(path, error) from None

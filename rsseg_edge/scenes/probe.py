@@ -5,9 +5,11 @@ from __future__ import annotations
 import glob
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rsseg_edge.errors import RssegError, UsageError
+from rsseg_edge.scenes.stac_input import is_stac, stac_scenes
 
 SUFFIXES = frozenset({".tif", ".tiff", ".vrt", ".jp2", ".j2k"})
 _ALWAYS = frozenset({".vrt", ".jp2", ".j2k"})
@@ -15,7 +17,20 @@ _REMOTE = {"s3://": "/vsis3/", "gs://": "/vsigs/", "http://": "/vsicurl/http://"
 _GEO_TAGS = frozenset({33550, 34264, 34735})  # ModelPixelScale, ModelTransformation, GeoKeyDirectory (GeoTIFF 1.1)
 
 
-def scene_inputs_of(inputs: Sequence[str]) -> list[str] | None:
+@dataclass(frozen=True)
+class SceneInput:
+    """A scene to be done.
+
+    Attributes:
+        path: as GDAL takes it.
+        name: that it has besides its file's; None where it has none.
+    """
+
+    path: str
+    name: str | None = None
+
+
+def scene_inputs_of(inputs: Sequence[str]) -> list[SceneInput] | None:
     """The scenes that several INPUTs name; None where they name something else.
 
     Raises:
@@ -31,17 +46,25 @@ def scene_inputs_of(inputs: Sequence[str]) -> list[str] | None:
     return scenes or None
 
 
-def scene_inputs(where: str) -> list[str] | None:
-    """The scenes that an INPUT names, as GDAL takes them; None where it names something else.
+def scene_inputs(where: str) -> list[SceneInput] | None:
+    """The scenes that an INPUT names; None where it names something else.
 
     Args:
         where: a raster file, a glob of them, a URL (``s3://``, ``gs://``, ``https://``), a ``/vsi`` path, or a text
-            file (``.txt``) with one of these a line.
+            file (``.txt``) with one of these a line; a STAC item, item collection or search (a JSON file or URL, or a
+            URL that ends in ``/search`` or ``/items``).
 
     Raises:
         UsageError: a list that is empty or names what is no scene.
         RssegError: a list that cannot be read.
     """
+    if is_stac(where):
+        return [SceneInput(_remote(scene.href, known=True) or scene.href, scene.name) for scene in stac_scenes(where)]
+    paths = _paths(where)
+    return None if paths is None else [SceneInput(path) for path in paths]
+
+
+def _paths(where: str) -> list[str] | None:
     if Path(where).suffix.lower() == ".txt" and Path(where).is_file():
         return _listed(Path(where))
     remote = _remote(where)
@@ -55,13 +78,14 @@ def scene_inputs(where: str) -> list[str] | None:
     return [where] if _is_scene(Path(where)) else None
 
 
-def _remote(where: str) -> str | None:
+def _remote(where: str, *, known: bool = False) -> str | None:
+    """GDAL's name of a URL; None for what is none, or, unless it is ``known`` to be a raster, none of a raster."""
     if where.startswith("/vsi"):
         return where
     for scheme, prefix in _REMOTE.items():
         if where.startswith(scheme):
             path = where.split("?")[0]
-            known = Path(path).suffix.lower() in SUFFIXES
+            known = known or Path(path).suffix.lower() in SUFFIXES
             return prefix + where.removeprefix(scheme) if known or not scheme.startswith("http") else None
     return None
 

@@ -36,13 +36,15 @@ class QuickLook:
         return np.asarray(self.class_map != NO_DATA, np.bool_)
 
     def overlay(self, overlay: Overlay) -> UInt8Array:
-        """The picture with its classes and the legend, uint8 [h, w, 3] RGB."""
-        drawn = overlay.draw(self.image, np.where(self.valid, self.class_map, 0))
-        legend = overlay.legend(*self.class_map.shape).shape
-        empty = ~self.valid
-        empty[: legend[0], : legend[1]] = False
-        drawn[empty] = EMPTY
-        return drawn
+        """The picture with its classes and, to its right, the legend: uint8 [h or more, w + legend, 3] RGB."""
+        drawn = overlay.draw(self.image, np.where(self.valid, self.class_map, 0), legend=False)
+        drawn[~self.valid] = EMPTY
+        legend = overlay.legend(*self.class_map.shape)
+        height, width = max(len(drawn), len(legend)), drawn.shape[1] + legend.shape[1]
+        result = np.full((height, width, 3), legend[0, 0], np.uint8)
+        result[: len(drawn), : drawn.shape[1]] = drawn
+        result[: len(legend), drawn.shape[1] :] = legend
+        return result
 
 
 def quick_look(scene: Scene, layers: Layers) -> QuickLook:

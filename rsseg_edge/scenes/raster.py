@@ -1,17 +1,21 @@
-"""Class map and confidence as cloud-optimised GeoTIFF."""
+"""Class map, confidence and probabilities as cloud-optimised GeoTIFF."""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 from rsseg_edge.errors import RssegError
-from rsseg_edge.scenes.gdal import reason
+from rsseg_edge.scenes.gdal import refusal
 from rsseg_edge.scenes.georeference import GeoReference
-from rsseg_edge.scenes.work import NO_DATA, Layers
+from rsseg_edge.scenes.probabilities import SCALE
+from rsseg_edge.scenes.work import LAYERS, NO_DATA, Layers, layer_names
 from rsseg_edge.sinks.part_file import named_errors, write_file
 from rsseg_edge.types import ClassTable
 
@@ -35,7 +39,7 @@ def write_class_cog(layers: Layers, geo: GeoReference, table: ClassTable, path: 
         f"<CategoryNames>{names}</CategoryNames>"
     )
     tags = {"CLASSES": json.dumps(list(table.names), ensure_ascii=False), "AREA_OR_POINT": "Area"}
-    _write_cog(layers, "classes", geo, band, tags, "MODE", path)
+    _write_cog(layers, {"classes": band}, geo, tags, "MODE", path)
 
 
 def write_confidence_cog(layers: Layers, geo: GeoReference, path: Path) -> None:
@@ -45,7 +49,21 @@ def write_confidence_cog(layers: Layers, geo: GeoReference, path: Path) -> None:
         RssegError: the file system refuses.
     """
     band = "<NoDataValue>0</NoDataValue><ColorInterp>Gray</ColorInterp><Description>confidence, 1/255</Description>"
-    _write_cog(layers, "confidence", geo, band, {"AREA_OR_POINT": "Area"}, "AVERAGE", path)
+    _write_cog(layers, {"confidence": band}, geo, {"AREA_OR_POINT": "Area"}, "AVERAGE", path)
+
+
+def write_probability_cog(layers: Layers, geo: GeoReference, table: ClassTable, path: Path) -> None:
+    """A band a class, named as it is: its probability, with GDAL's scale of 1 / 254; 255 is no-data.
+
+    Raises:
+        RssegError: the file system refuses.
+    """
+    band = f"<NoDataValue>{NO_DATA}</NoDataValue><ColorInterp>Undefined</ColorInterp><Scale>{1 / SCALE!r}</Scale>"
+    bands = {
+        layer: f"{band}<Description>{escape(name)}</Description>"
+        for layer, name in zip(layer_names(len(table))[len(LAYERS) :], table.names, strict=True)
+    }
+    _write_cog(layers, bands, geo, {"AREA_OR_POINT": "Area"}, "AVERAGE", path)
 
 
 def publish(made: Path, path: Path) -> None:
@@ -62,34 +80,51 @@ def publish(made: Path, path: Path) -> None:
 
 def _write_cog(
     layers: Layers,
-    layer: str,
+    bands: Mapping[str, str],
     geo: GeoReference,
-    band: str,
     tags: dict[str, str],
     resampling: str,
     path: Path,
 ) -> None:
+    """``bands`` are layers, each with what the VRT says of it."""
     import rasterio.shutil
 
-    made = layers.folder / f"{layer}.tif"
-    source = layers.folder / f"{layer}.vrt"
-    write_file(source, _raw_vrt(layer, geo, band, tags).encode())
+    made = layers.folder / path.name
+    source = made.with_suffix(".vrt")
+    write_file(source, _raw_vrt(bands, geo, tags).encode())
     try:
-        rasterio.shutil.copy(
-            source, made, driver="COG", BLOCKSIZE=BLOCK, COMPRESS="DEFLATE", BIGTIFF="IF_SAFER",
-            OVERVIEW_RESAMPLING=resampling, RESAMPLING=resampling,
-        )  # fmt: skip
+        with _silent():
+            rasterio.shutil.copy(
+                source, made, driver="COG", BLOCKSIZE=BLOCK, COMPRESS="DEFLATE", BIGTIFF="IF_SAFER",
+                OVERVIEW_RESAMPLING=resampling, RESAMPLING=resampling,
+            )  # fmt: skip
     except Exception as error:  # GDAL's errors come as classes of their own here, which derive from Exception directly
+        refused = refusal(path, error)
         made.unlink(missing_ok=True)
-        raise RssegError(f"cannot write {path}: {reason(error)}") from None
-    _verify(layers, layer, made, path)
+        raise refused from None
+    _verify(layers, list(bands), made, path)
     categories = made.with_name(f"{made.name}.aux.xml")
     if categories.exists():
         publish(categories, path.with_name(f"{path.name}.aux.xml"))
     publish(made, path)
 
 
-def _verify(layers: Layers, layer: str, made: Path, path: Path) -> None:
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without what libtiff prints to stderr of a full disk, line by line and past GDAL; the error tells it."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
+
+def _verify(layers: Layers, names: Sequence[str], made: Path, path: Path) -> None:
     """Read back what GDAL wrote: on a full disk it may say nothing."""
     import rasterio
     from rasterio.errors import RasterioError
@@ -99,21 +134,26 @@ def _verify(layers: Layers, layer: str, made: Path, path: Path) -> None:
         with rasterio.open(made) as dataset:
             for top in range(0, layers.height, BLOCK):
                 rows = min(BLOCK, layers.height - top)
-                found = dataset.read(1, window=Window(0, top, layers.width, rows))
-                if zlib.crc32(found.data) != zlib.crc32(layers.read(layer, top, top + rows).data):
-                    raise RssegError(f"cannot write {path}: it reads back other than it was written; is the disk full?")
+                for band, layer in enumerate(names, 1):
+                    found = dataset.read(band, window=Window(0, top, layers.width, rows))
+                    if zlib.crc32(found.data) != zlib.crc32(layers.read(layer, top, top + rows).data):
+                        raise RssegError(f"cannot write {path}: it does not read back as written; is the disk full?")
     except RasterioError as error:
-        raise RssegError(f"cannot write {path}: it does not read back ({reason(error)}); is the disk full?") from None
+        raise refusal(path, error, ", so that it does not read back; is the disk full?") from None
 
 
-def _raw_vrt(layer: str, geo: GeoReference, band: str, tags: dict[str, str]) -> str:
-    """A VRT over a layer's bare bytes (GDAL, VRTRawRasterBand)."""
+def _raw_vrt(bands: Mapping[str, str], geo: GeoReference, tags: dict[str, str]) -> str:
+    """A VRT over the bare bytes of layers (GDAL, VRTRawRasterBand)."""
     a, b, c, d, e, f = geo.transform
     metadata = "".join(f'<MDI key="{key}">{escape(value)}</MDI>' for key, value in tags.items())
+    rasters = "".join(
+        f'<VRTRasterBand dataType="Byte" band="{number}" subClass="VRTRawRasterBand">{band}'
+        f'<SourceFilename relativeToVRT="1">{layer}.u8</SourceFilename><ImageOffset>0</ImageOffset>'
+        f"<PixelOffset>1</PixelOffset><LineOffset>{geo.width}</LineOffset></VRTRasterBand>"
+        for number, (layer, band) in enumerate(bands.items(), 1)
+    )
     return (
         f'<VRTDataset rasterXSize="{geo.width}" rasterYSize="{geo.height}"><SRS>{escape(geo.wkt)}</SRS>'
         f"<GeoTransform>{c!r},{a!r},{b!r},{f!r},{d!r},{e!r}</GeoTransform><Metadata>{metadata}</Metadata>"
-        f'<VRTRasterBand dataType="Byte" band="1" subClass="VRTRawRasterBand">{band}'
-        f'<SourceFilename relativeToVRT="1">{layer}.u8</SourceFilename><ImageOffset>0</ImageOffset>'
-        f"<PixelOffset>1</PixelOffset><LineOffset>{geo.width}</LineOffset></VRTRasterBand></VRTDataset>"
+        f"{rasters}</VRTDataset>"
     )

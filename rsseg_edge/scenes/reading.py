@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,9 +49,32 @@ class Failure:
     width: int
     reason: str
 
+    @property
+    def place(self) -> str:
+        """In words."""
+        return f"rows {self.top} to {self.top + self.height}, columns {self.left} to {self.left + self.width}"
+
     def __str__(self) -> str:
-        end = f"rows {self.top} to {self.top + self.height}, columns {self.left} to {self.left + self.width}"
-        return f"{end} cannot be read: {self.reason}"
+        return f"{self.place} cannot be read: {self.reason}"
+
+
+def united(failures: Iterable[Failure]) -> list[Failure]:
+    """Pieces side by side, then those one above the other, as one: a file that was cut short is few of them."""
+    rows: list[Failure] = []
+    for piece in sorted(failures):
+        last = rows[-1] if rows else None
+        if last and (last.top, last.height, last.left + last.width) == (piece.top, piece.height, piece.left):
+            rows[-1] = replace(last, width=last.width + piece.width)
+        else:
+            rows.append(piece)
+    result: list[Failure] = []
+    for piece in sorted(rows, key=lambda f: (f.left, f.width, f.top)):
+        last = result[-1] if result else None
+        if last and (last.left, last.width, last.top + last.height) == (piece.left, piece.width, piece.top):
+            result[-1] = replace(last, height=last.height + piece.height)
+        else:
+            result.append(piece)
+    return sorted(result)
 
 
 class Reader:

@@ -5,30 +5,32 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from rsseg_edge.bundle import open_bundle
 from rsseg_edge.engines.choose import Say
-from rsseg_edge.errors import UsageError
+from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.job import Threads
 from rsseg_edge.machine import available_cores
 from rsseg_edge.postprocess.overlay import Overlay
-from rsseg_edge.scenes.areas import AreaCounter, ClassArea, csv_table
+from rsseg_edge.scenes.areas import AreaCounter, csv_table
 from rsseg_edge.scenes.gdal import environment
+from rsseg_edge.scenes.outcome import SceneOutcome, finished, report
 from rsseg_edge.scenes.polygon_files import write_polygons
+from rsseg_edge.scenes.probe import SceneInput
 from rsseg_edge.scenes.quicklook import quick_look
-from rsseg_edge.scenes.raster import write_class_cog, write_confidence_cog
-from rsseg_edge.scenes.reading import Failure
+from rsseg_edge.scenes.raster import write_class_cog, write_confidence_cog, write_probability_cog
+from rsseg_edge.scenes.reading import united
 from rsseg_edge.scenes.scene import Scene
 from rsseg_edge.scenes.segment import Band, BandRun, Clock
 from rsseg_edge.scenes.settings import SceneRequest, plan_windows
 from rsseg_edge.scenes.stac import software_version, stac_item
 from rsseg_edge.scenes.stretch import Stretch
 from rsseg_edge.scenes.survey import survey
-from rsseg_edge.scenes.units import Pool, Task, consecutive, open_model, store
+from rsseg_edge.scenes.units import Pool, Task, consecutive, layers_of, open_model, store
 from rsseg_edge.scenes.vector import band_rows, regions
 from rsseg_edge.scenes.web_map import web_map
 from rsseg_edge.scenes.windows import Plan
@@ -36,45 +38,10 @@ from rsseg_edge.scenes.work import Work
 from rsseg_edge.segmenters.scene_queries import SceneQueries
 from rsseg_edge.sinks.images import write_png
 from rsseg_edge.sinks.part_file import named_errors, write_file
-from rsseg_edge.types import ClassTable, UInt8Array
+from rsseg_edge.types import UInt8Array
 
 Progress = Callable[[int, int], None]
 """Told how many pixels of a scene are done, and of how many."""
-
-
-@dataclass(frozen=True)
-class SceneOutcome:
-    """What came of a scene.
-
-    Attributes:
-        name: its results begin with.
-        width: in pixels.
-        height: in pixels.
-        gsd: metres a pixel of the scene.
-        areas: of every class.
-        no_data: pixels without a class.
-        polygons: how many were written.
-        failures: what could not be read, and has no data now.
-        seconds: in all; of the run that finished it.
-        resumed: bands that an earlier run had finished, of ``bands``.
-        bands: of the scene.
-        clock: where the time went.
-        earlier: it was finished by an earlier run, and nothing was done.
-    """
-
-    name: str
-    width: int
-    height: int
-    gsd: float
-    areas: tuple[ClassArea, ...]
-    no_data: int
-    polygons: int
-    failures: tuple[Failure, ...]
-    seconds: float
-    resumed: int
-    bands: int
-    clock: Clock
-    earlier: bool = False
 
 
 class SceneJob:
@@ -122,17 +89,22 @@ class SceneJob:
         with environment(), Scene(path, self.request.options) as scene:
             plan = plan_windows(scene.geo, self.segmenter.spec, self.segmenter.score_stride, self.request)
             settings = self._settings(scene, plan)
-            report = self.request.out / f"{name}.json"
+            said = self.request.out / f"{name}.json"
             if self.request.overwrite:
-                with named_errors(report):
-                    report.unlink(missing_ok=True)  # it says that the scene is finished
-            earlier = _finished(report, settings, scene, name, self.segmenter.table)
+                with named_errors(said):
+                    said.unlink(missing_ok=True)  # it says that the scene is finished
+            earlier = finished(said, settings, (scene.geo.width, scene.geo.height), name, self.segmenter.table)
             if earlier is not None:
                 return earlier
             folder = self.request.out / f".{name}.work"
-            with Work(folder, settings, plan.bounds, plan.width) as work:
-                self._prepare(scene, work)
+            with Work(folder, settings, plan.bounds, plan.width, layers_of(self.request, self.segmenter.table)) as work:
+                try:
+                    self._prepare(scene, work)
+                except UsageError:
+                    work.remove()
+                    raise
                 clock = self._segment(scene, plan, self._queries(scene, plan, work), work, progress)
+                _refuse_if_lost(scene, work)
                 outcome = self._publish(scene, plan, work, name, clock, begin, settings)
                 work.remove()
                 return outcome
@@ -156,6 +128,7 @@ class SceneJob:
             "vocabulary": None if request.vocabulary is None else asdict(request.vocabulary),
             "fast": request.fast,
             "confidence": request.confidence,
+            "probabilities": request.probabilities,
             "polygons": request.polygons,
             "simplify": request.simplify,
         }
@@ -172,6 +145,8 @@ class SceneJob:
     def _queries(self, scene: Scene, plan: Plan, work: Work) -> SceneQueries | None:
         def look() -> dict[str, Any] | None:
             queries = survey(scene, self.segmenter, plan)
+            # They come up again where they leave a hole; a run that goes on does not look at the scene a second time.
+            scene.reader.failures.clear()
             return None if queries is None else queries.to_json()
 
         queries = work.once("queries", look)
@@ -198,8 +173,9 @@ class SceneJob:
         def on_band(band: Band) -> None:
             work.add(store(band, plan, work.layers))
 
+        classes = len(self.segmenter.table) if self.request.probabilities else 0
         for bands in consecutive(work.missing):
-            BandRun(scene, self.segmenter, plan, queries, on_band, on_window, clock).run(bands)
+            BandRun(scene, self.segmenter, plan, queries, on_band, on_window, clock, classes).run(bands)
         return clock
 
     def _publish(
@@ -212,6 +188,9 @@ class SceneJob:
         if request.confidence:
             files["confidence"] = f"{name}.confidence.tif"
             write_confidence_cog(layers, geo, request.out / files["confidence"])
+        if request.probabilities:
+            files["probabilities"] = f"{name}.probabilities.tif"
+            write_probability_cog(layers, geo, table, request.out / files["probabilities"])
 
         counter = AreaCounter(geo.pixel_areas())
 
@@ -239,63 +218,28 @@ class SceneJob:
         write_file(request.out / f"{name}.stac.json", item.encode())
         outcome = SceneOutcome(
             name, geo.width, geo.height, geo.ground_sampling_distance(), tuple(areas), counter.no_data, polygons,
-            tuple(work.failures), time.perf_counter() - begin, work.resumed, len(plan.ready), clock,
+            tuple(united(work.failures)), time.perf_counter() - begin, work.resumed, len(plan.ready), clock,
         )  # fmt: skip
         # Last of all: it says that the scene is finished.
-        write_file(request.out / files["report"], json.dumps(_report(outcome, settings, table), indent=2).encode())
+        write_file(request.out / files["report"], json.dumps(report(outcome, settings, table), indent=2).encode())
         return outcome
 
 
-def scene_names(paths: list[str]) -> list[str]:
+def scene_names(scenes: Sequence[SceneInput]) -> list[str]:
     """What the results of each scene begin with; see :func:`rsseg_edge.sources.images.output_names`."""
     from rsseg_edge.sources.images import output_names
 
-    return output_names([Path(path) for path in paths])
+    return output_names([Path(scene.path if scene.name is None else f"{scene.name}.tif") for scene in scenes])
+
+
+def _refuse_if_lost(scene: Scene, work: Work) -> None:
+    """A file of which nothing can be read is no scene with a hole."""
+    lost = united(work.failures)
+    if len(lost) == 1 and (lost[0].height, lost[0].width) == (scene.geo.height, scene.geo.width):
+        work.remove()
+        raise RssegError(f"{scene.path}: nothing of it can be read ({lost[0].reason}); it is damaged or was cut short")
 
 
 def _anywhere(path: str) -> str:
     """A path as a process elsewhere finds it; a name or URL as it is."""
     return str(Path(path).resolve()) if Path(path).exists() else path
-
-
-def _report(outcome: SceneOutcome, settings: dict[str, Any], table: ClassTable) -> dict[str, Any]:
-    return {
-        "scene": settings["scene"],
-        "width": outcome.width,
-        "height": outcome.height,
-        "gsd": round(outcome.gsd, 5),
-        "classes": [area.row() for area in outcome.areas],
-        "background": None if table.background is None else table.names[table.background],
-        "no_data_pixels": outcome.no_data,
-        "polygons": outcome.polygons,
-        "failed_reads": [asdict(failure) for failure in outcome.failures],
-        "seconds": round(outcome.seconds, 3),
-        "resumed_bands": outcome.resumed,
-        "bands": outcome.bands,
-        "engine": {
-            "seconds": round(outcome.clock.engine, 3),
-            "pixels": outcome.clock.pixels,
-            "windows": outcome.clock.windows,
-        },
-        "settings": settings,
-    }
-
-
-def _finished(path: Path, settings: dict[str, Any], scene: Scene, name: str, table: ClassTable) -> SceneOutcome | None:
-    """What an earlier run of the same settings left; None where there is none."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if data["settings"] != json.loads(json.dumps(settings)):
-            return None
-        areas = tuple(
-            ClassArea(a["class"], color, a["pixels"], a["area_m2"], a["share"], a["confidence"])
-            for a, color in zip(data["classes"], table.colors, strict=True)
-        )
-        failures = tuple(Failure(**failure) for failure in data["failed_reads"])
-        clock = Clock(data["engine"]["seconds"], data["engine"]["pixels"], data["engine"]["windows"])
-        return SceneOutcome(
-            name, scene.geo.width, scene.geo.height, data["gsd"], areas, data["no_data_pixels"], data["polygons"],
-            failures, data["seconds"], 0, data["bands"], clock, earlier=True,
-        )  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

@@ -73,7 +73,7 @@ class Scene:
             self.bands = _bands(path, self._dataset, options.bands)
             kind = np.dtype(self._dataset.dtypes[self.bands[0] - 1])
             if kind.kind not in "uif" or any(np.dtype(self._dataset.dtypes[b - 1]) != kind for b in self.bands):
-                raise UsageError(f"{path}: bands of type {kind}; real numbers of one type can be segmented")
+                raise UsageError(f"{path}: bands of type {kind}; --bands takes three of real numbers, all of one type")
             self.reader = Reader(self._dataset, path, self.bands)
             self.percentiles = options.percentiles or (None if kind == np.uint8 else (2.0, 98.0))
             self.stretch: Stretch | None = None
@@ -146,10 +146,15 @@ class Scene:
 def _georeference(path: str, dataset: Any) -> GeoReference:
     name = PurePosixPath(path).name
     transform = dataset.transform
+    if dataset.crs is None and (dataset.gcps[0] or dataset.rpcs):
+        raise UsageError(f"{path}: no grid, only control points or RPCs; gdalwarp {name} north_up.tif makes one")
     if dataset.crs is None:
         raise UsageError(f"{path}: no coordinate reference system; set it with gdal_edit.py -a_srs EPSG:CODE {name}")
     if not (dataset.crs.is_projected or dataset.crs.is_geographic):
-        raise UsageError(f"{path}: its coordinate reference system is neither projected nor in degrees")
+        raise UsageError(
+            f"{path}: its coordinate reference system is neither projected nor in degrees; "
+            f"set the right one with gdal_edit.py -a_srs EPSG:CODE {name}"
+        )
     if transform.is_identity:
         raise UsageError(f"{path}: no geotransform: it is not known where it lies; gdal_translate -a_ullr sets it")
     if transform.b or transform.d:
@@ -180,4 +185,5 @@ def _bands(path: str, dataset: Any, asked: tuple[int, int, int] | None) -> tuple
         return visible[0], visible[1], visible[2]
     if len(visible) == 1:
         raise UsageError(f"{path}: one band, but the models take three; --bands 1,1,1 shows them a grey picture")
-    raise UsageError(f"{path}: {count} bands, none of them marked red, green and blue; name them, as in --bands 4,3,2")
+    some = "4,3,2" if count > 3 else "1,2,2"
+    raise UsageError(f"{path}: {count} bands, none of them marked red, green and blue; name them, as in --bands {some}")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from rsseg_edge.scenes.blend import Blender, Cells, decide_band
 from rsseg_edge.scenes.gdal import environment
+from rsseg_edge.scenes.probabilities import band_probabilities
 from rsseg_edge.scenes.reading import Failure
 from rsseg_edge.scenes.scene import Scene
 from rsseg_edge.scenes.survey import window_image
@@ -34,12 +35,14 @@ class Band:
         class_map: uint8 [rows, width]; ``NO_DATA`` where the scene has none.
         confidence: uint8 [rows, width], 1..255; 0 there.
         failures: all that could not be read of the scene so far.
+        probabilities: of each class, as :mod:`rsseg_edge.scenes.probabilities` has them; empty where nobody asked.
     """
 
     index: int
     class_map: UInt8Array
     confidence: UInt8Array
     failures: tuple[Failure, ...]
+    probabilities: tuple[UInt8Array, ...] = ()
 
 
 @dataclass
@@ -82,6 +85,7 @@ class BandRun:
         on_band: takes each band, in order, on a thread of its own.
         on_window: called after each window with the row and column of windows.
         clock: where the time went.
+        classes: how many have their probabilities made, all or none.
     """
 
     scene: Scene
@@ -91,6 +95,7 @@ class BandRun:
     on_band: Callable[[Band], None]
     on_window: Callable[[int, int], None] = lambda row, column: None
     clock: Clock = field(default_factory=Clock)
+    classes: int = 0
 
     def run(self, bands: range) -> None:
         """Segment bands.
@@ -176,9 +181,12 @@ class BandRun:
         top, bottom = self.plan.bounds[end.row : end.row + 2]
         if cells is None:
             class_map = np.full((bottom - top, self.plan.width), NO_DATA, np.uint8)
-            return Band(end.row, class_map, np.zeros_like(class_map), end.failures)
+            return Band(end.row, class_map, np.zeros_like(class_map), end.failures, (class_map,) * self.classes)
         class_map, confidence = decide_band(cells, self.plan, self.segmenter)
         np.maximum(confidence, 1, out=confidence)  # 0 is no-data
+        probabilities = band_probabilities(cells, self.plan, self.segmenter, self.classes)
         if end.valid is not None:
             class_map[~end.valid], confidence[~end.valid] = NO_DATA, 0
-        return Band(end.row, class_map, confidence, end.failures)
+            for plane in probabilities:
+                plane[~end.valid] = NO_DATA
+        return Band(end.row, class_map, confidence, end.failures, tuple(probabilities))

@@ -37,6 +37,7 @@ class SceneRequest:
         classes_only: the classes that are drawn; None takes all.
         alpha: weight of the classes' colours in the quick-look, 0..1.
         confidence: whether the confidence is written.
+        probabilities: whether the probability of every class is written.
         polygons: file formats of the polygons.
         simplify: tolerance of their simplification, in pixels of the scene.
         threads: of one inference; None takes all cores but one.
@@ -56,6 +57,7 @@ class SceneRequest:
     classes_only: Sequence[str] | None = None
     alpha: float = 0.45
     confidence: bool = False
+    probabilities: bool = False
     polygons: tuple[str, ...] = ("gpkg",)
     simplify: float = 1.0
     threads: int | None = None

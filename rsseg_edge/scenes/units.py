@@ -16,10 +16,11 @@ from rsseg_edge.scenes.segment import Band, BandRun
 from rsseg_edge.scenes.settings import SceneRequest
 from rsseg_edge.scenes.stretch import Stretch
 from rsseg_edge.scenes.windows import Plan
-from rsseg_edge.scenes.work import BandDone, Journal, Layers
+from rsseg_edge.scenes.work import BandDone, Journal, Layers, layer_names
 from rsseg_edge.segmenter import ScoringSegmenter, Segmenter, load
 from rsseg_edge.segmenters.open_vocabulary import Change
 from rsseg_edge.segmenters.scene_queries import SceneQueries
+from rsseg_edge.types import ClassTable
 
 
 class ScoringModel(Segmenter, ScoringSegmenter, Protocol):
@@ -79,24 +80,29 @@ def open_model(
     return segmenter, change  # type: ignore[return-value]  # it is both protocols
 
 
+def layers_of(request: SceneRequest, table: ClassTable) -> tuple[str, ...]:
+    """Names of the layers that a request asks for."""
+    return layer_names(len(table) if request.probabilities else 0)
+
+
 def store(band: Band, plan: Plan, layers: Layers) -> BandDone:
     """Write a band's pixels; its line for a journal.
 
     Raises:
         RssegError: the file system refuses.
     """
-    sums = layers.write(plan.bounds[band.index], (band.class_map, band.confidence))
+    sums = layers.write(plan.bounds[band.index], (band.class_map, band.confidence, *band.probabilities))
     return BandDone(band.index, sums, band.failures)
 
 
-def do_unit(task: Task, segmenter: ScoringSegmenter, bands: range) -> list[BandDone]:
+def do_unit(task: Task, segmenter: ScoringModel, bands: range) -> list[BandDone]:
     """Segment and store consecutive bands. They have a journal of their own, so that none is lost with this process.
 
     Raises:
         RssegError: see :meth:`rsseg_edge.scenes.segment.BandRun.run`.
     """
     folder = Path(task.folder)
-    layers = Layers(folder, task.plan.height, task.plan.width)
+    layers = Layers(folder, task.plan.height, task.plan.width, layers_of(task.request, segmenter.table))
     journal = Journal(folder / f"journal.{bands.start}")
     made: list[BandDone] = []
 
@@ -107,7 +113,8 @@ def do_unit(task: Task, segmenter: ScoringSegmenter, bands: range) -> list[BandD
     try:
         with environment(), Scene(task.scene, task.request.options) as scene:
             scene.stretch = task.stretch
-            BandRun(scene, segmenter, task.plan, task.queries, on_band).run(bands)
+            classes = len(segmenter.table) if task.request.probabilities else 0
+            BandRun(scene, segmenter, task.plan, task.queries, on_band, classes=classes).run(bands)
     finally:
         journal.close()
     return made

@@ -45,8 +45,8 @@ for(let i=0;i<d.length;i+=4){const k=d[i];if(k<on.length&&on[k]){const [r,q,b]=d
 d[i]=r;d[i+1]=q;d[i+2]=b;d[i+3]=255}else d[i+3]=0}
 g.putImageData(p,0,0);layer.src=c.toDataURL()}
 function move(){for(const e of [image,layer])e.style.transform=`translate(${x}px,${y}px) scale(${scale})`}
-function fit(){scale=Math.min(innerWidth/data.width,innerHeight/data.height);
-x=(innerWidth-scale*data.width)/2;y=(innerHeight-scale*data.height)/2;move()}
+function fit(){const room=innerWidth>700?innerWidth-document.getElementById('panel').offsetWidth-20:innerWidth;
+scale=Math.min(room/data.width,innerHeight/data.height);x=(room-scale*data.width)/2;y=(innerHeight-scale*data.height)/2;move()}
 function where(px,py){const n=data.grid.length-1,u=Math.min(Math.max(px/data.width,0),1)*n;
 const v=Math.min(Math.max(py/data.height,0),1)*n,i=Math.min(Math.floor(u),n-1),j=Math.min(Math.floor(v),n-1);
 const a=u-i,b=v-j,g=data.grid,m=k=>(1-a)*(1-b)*g[j][i][k]+a*(1-b)*g[j][i+1][k]+(1-a)*b*g[j+1][i][k]+a*b*g[j+1][i+1][k];

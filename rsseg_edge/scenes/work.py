@@ -22,6 +22,12 @@ from rsseg_edge.types import UInt8Array
 NO_DATA = 255
 """In a class map: no class table has so many classes."""
 LAYERS = ("classes", "confidence")
+"""Of every scene. With ``--probabilities`` one of each class follows, see :func:`layer_names`."""
+
+
+def layer_names(probabilities: int) -> tuple[str, ...]:
+    """The layers of a scene with the probabilities of so many classes."""
+    return (*LAYERS, *(f"probability{index}" for index in range(probabilities)))
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class BandDone:
 
     Attributes:
         band: its index.
-        checksums: CRC-32 of its rows of each layer, see ``LAYERS``.
+        checksums: CRC-32 of its rows of each layer.
         failures: all that could not be read of the scene so far.
     """
 
@@ -60,10 +66,11 @@ class Layers:
         folder: where they lie.
         height: of the scene, in pixels.
         width: of the scene.
+        names: of the layers.
     """
 
-    def __init__(self, folder: Path, height: int, width: int) -> None:
-        self.folder, self.height, self.width = folder, height, width
+    def __init__(self, folder: Path, height: int, width: int, names: Sequence[str] = LAYERS) -> None:
+        self.folder, self.height, self.width, self.names = folder, height, width, tuple(names)
 
     def path(self, layer: str) -> Path:
         """The file of a layer: uint8 [height, width]."""
@@ -75,7 +82,7 @@ class Layers:
         Raises:
             RssegError: the file system refuses.
         """
-        for layer in LAYERS:
+        for layer in self.names:
             with named_errors(self.path(layer)), self.path(layer).open("ab") as file:
                 file.truncate(self.height * self.width)
 
@@ -92,7 +99,7 @@ class Layers:
         Raises:
             RssegError: the file system refuses.
         """
-        for layer, part in zip(LAYERS, rows, strict=True):
+        for layer, part in zip(self.names, rows, strict=True):
             with named_errors(self.path(layer)), self.path(layer).open("r+b") as file:
                 file.seek(top * self.width)
                 file.write(np.ascontiguousarray(part).data)
@@ -156,6 +163,7 @@ class Work:
         settings: what the result depends on. Where they are not those of the work that lies there, it begins anew.
         bounds: output rows at which bands begin, and their end.
         width: of the scene.
+        names: of the layers.
 
     Attributes:
         resumed: how many bands were there already.
@@ -164,9 +172,16 @@ class Work:
         RssegError: the file system refuses, or another process works on it.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, Any], bounds: Sequence[int], width: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: dict[str, Any],
+        bounds: Sequence[int],
+        width: int,
+        names: Sequence[str] = LAYERS,
+    ) -> None:
         self.folder, self.bounds = folder, tuple(bounds)
-        self.layers = Layers(folder, self.bounds[-1], width)
+        self.layers = Layers(folder, self.bounds[-1], width, names)
         self._done: dict[int, BandDone] = {}
         with named_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -267,7 +282,7 @@ class Work:
 
     def _intact(self, done: BandDone) -> bool:
         top, bottom = self.bounds[done.band : done.band + 2]
-        found = tuple(zlib.crc32(self.layers.read(layer, top, bottom).data) for layer in LAYERS)
+        found = tuple(zlib.crc32(self.layers.read(layer, top, bottom).data) for layer in self.layers.names)
         return found == done.checksums
 
 

@@ -265,6 +265,16 @@ class OpenVocabularySegmenter:
         """See :class:`rsseg_edge.segmenter.ScoringSegmenter`."""
         return _decide(scores, self.vocabulary, self._vocabulary_spec.logit_scale)
 
+    def probabilities(self, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """See :class:`rsseg_edge.segmenter.ScoringSegmenter`: that of the best of a class's words."""
+        vocabulary = self.vocabulary
+        words = np.exp(self._vocabulary_spec.logit_scale * (scores - scores.max(0)))
+        words /= words.sum(0)
+        result = np.zeros((len(vocabulary.table), *scores.shape[1:]), np.float32)
+        for index, word in zip(vocabulary.class_index.tolist(), words, strict=True):
+            np.maximum(result[index], word, out=result[index])
+        return result
+
     def __call__(self, image: UInt8Array) -> Segmentation:
         """Segment one image; see :class:`rsseg_edge.segmenter.Segmenter`."""
         return self.finish(image, self.infer(self.prepare(image)))

@@ -142,6 +142,10 @@ class SemanticSegmenter:
             best = np.maximum(best, share, out=best)
         return class_map, np.asarray(cv2.convertScaleAbs(best, alpha=255), np.uint8)
 
+    def probabilities(self, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """See :class:`rsseg_edge.segmenter.ScoringSegmenter`: the shares themselves."""
+        return scores
+
     def close(self) -> None:
         """Release the engine."""
         self._engine.close()

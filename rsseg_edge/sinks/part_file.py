@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,14 +11,19 @@ from typing import BinaryIO
 
 from rsseg_edge.errors import RssegError
 
+_FULL, _REFUSED = "; free some, or choose another disk", "; choose another folder"
+_WAYS_OUT = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _FULL)
+_WAYS_OUT |= dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR), _REFUSED)
+
 
 @contextmanager
 def named_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError into one line that names the file."""
+    """Turn an OSError into one line that names the file, and a way out where there is one."""
     try:
         yield
     except OSError as error:
-        raise RssegError(f"cannot write {path}: {error.strerror or error}") from None
+        way = _WAYS_OUT.get(error.errno or 0, "")
+        raise RssegError(f"cannot write {path}: {error.strerror or error}{way}") from None
 
 
 class PartFile:

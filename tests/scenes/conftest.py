@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,6 @@ from rasterio.transform import Affine
 
 from rsseg_edge.scenes.gdal import environment
 
-CLASSES = {"dark": [200, 40, 40], "middle": [40, 200, 40], "bright": [40, 40, 200]}
 REACH = 7
 """Cells of 4 pixels that the network sees around each: 28 pixels, less than the halo of 32."""
 
@@ -53,24 +50,9 @@ def cells_graph() -> bytes:
 
 
 @pytest.fixture(scope="session")
-def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle of :func:`cells_graph`, with the classes dark, middle and bright."""
-    folder = tmp_path_factory.mktemp("bundles") / "cells"
-    folder.mkdir()
-    model = cells_graph()
-    (folder / "model.onnx").write_bytes(model)
-    manifest = {
-        "schema_version": 1,
-        "name": "cells",
-        "model": "cells",
-        "config": {},
-        "classes": [{"name": name, "color": color} for name, color in CLASSES.items()],
-        "input": {"multiple_of": 32},
-        "precision": {"name": "fp32"},
-        "files": {"model.onnx": hashlib.sha256(model).hexdigest()},
-    }
-    (folder / "bundle.json").write_text(json.dumps(manifest))
-    return folder
+def cells(write_bundle: Callable[..., Path]) -> Path:
+    """The bundle of :func:`cells_graph`."""
+    return write_bundle("cells", cells_graph(), {"multiple_of": 32})
 
 
 def blobs(height: int, width: int, seed: int = 0, size: int = 40) -> np.ndarray:

@@ -1,3 +1,4 @@
+import csv
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +23,8 @@ def run(
     def call(*arguments: object) -> tuple[int, str, str]:
         given = [str(a) for a in arguments]
         defaults = [] if "--model" in given else ["--model", str(cells)]
-        monkeypatch.setattr(sys, "argv", ["rsseg-run", *given, *defaults, "-o", str(tmp_path / "out")])
+        defaults += [] if "-o" in given else ["-o", str(tmp_path / "out")]
+        monkeypatch.setattr(sys, "argv", ["rsseg-run", *given, *defaults])
         with pytest.raises(SystemExit) as caught:
             main()
         captured = capsys.readouterr()
@@ -38,6 +40,7 @@ def test_scenes_of_a_glob_one_after_another(run, write_scene, scene: Path, tmp_p
     write_scene(tmp_path / "one.tif", np.full((3, 50, 60), 130, np.uint8))
     code, out, err = run(tmp_path / "*.tif", "--json", "--polygons", "geojson")
     assert code == 0, err
+    assert json.loads(out)["counts"] == {"done": 2, "finished before": 0, "partly read": 0, "failed": 0}
     done = json.loads(out)["scenes"]
     assert [(s["name"], s["width"], s["height"]) for s in done] == [("one", 60, 50), ("scene", 700, 530)]
     assert (tmp_path / "out" / "one.geojson").exists()
@@ -45,6 +48,12 @@ def test_scenes_of_a_glob_one_after_another(run, write_scene, scene: Path, tmp_p
     code, out, _ = run(tmp_path / "*.tif", "--polygons", "geojson")
     assert code == 0
     assert out.count("was finished before") == 2
+    assert "2 scenes: 2 finished before" in out
+    table = list(csv.DictReader((tmp_path / "out" / "all_scenes.csv").open()))
+    assert [(row["scene"], row["state"], row["width"]) for row in table] == [
+        ("one", "finished before", "60"), ("scene", "finished before", "700"),
+    ]  # fmt: skip
+    assert sum(float(table[0][f"{name}_m2"]) for name in ("dark", "middle", "bright")) == 50 * 60 * 0.25
 
 
 def test_one_bad_scene_does_not_stop_the_others(run, write_scene, scene: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -53,6 +62,7 @@ def test_one_bad_scene_does_not_stop_the_others(run, write_scene, scene: Path, t
     assert code == 1
     assert [s["name"] for s in json.loads(out)["scenes"]] == ["scene"]
     assert "one band" in err
+    assert "one band" in (tmp_path / "out" / "all_scenes.csv").read_text()
     assert len(err.strip().splitlines()) == 1
 
 
@@ -64,7 +74,8 @@ def test_what_could_not_be_read_is_exit_code_3(run, write_scene, tmp_path: Path,
     for _ in range(2):
         code, _, err = run(path)
         assert code == 3, err
-        assert "rows 128 to 256, columns 0 to 128 cannot be read" in err
+        assert "cannot be read" in err
+        assert "rows 128 to 256, columns 0 to 128" in err
         assert len(err.strip().splitlines()) == 1
 
 
@@ -92,6 +103,13 @@ def test_options_that_cannot_be_met(run, scene: Path, tmp_path: Path, options: l
     assert part in err
     assert len(err.strip().splitlines()) == 1
     assert not list((tmp_path / "out").glob("[!.]*"))
+
+
+def test_small_windows_overlap_by_half_unless_told_otherwise(run, scene: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    code, _, err = run(scene, "--tile", "128", "--polygons", "none")
+    assert code == 0, err
+    settings = json.loads((tmp_path / "out" / "scene.json").read_text())["settings"]
+    assert settings["rows"]["overlap"] == 64
 
 
 def test_options_of_scenes_are_refused_for_images(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -77,7 +77,7 @@ def test_a_scene_behind_a_busy_server_is_the_same(server: Server, scene: Path, c
     SceneJob(request).run(str(scene), "scene")
     found = scene_inputs(f"http://127.0.0.1:{server.server_port}/scene.tif")
     assert found is not None
-    outcome = SceneJob(replace(request, out=tmp_path / "remote")).run(found[0], "scene")
+    outcome = SceneJob(replace(request, out=tmp_path / "remote")).run(found[0].path, "scene")
     assert server.refused > 0
     assert not outcome.failures
     assert np.array_equal(pixels(tmp_path / "remote" / "scene.tif"), pixels(tmp_path / "local" / "scene.tif"))

@@ -10,12 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pyogrio
 import pytest
 import rasterio
 import rasterio.shutil
 import shapely
+from rasterio.errors import RasterioIOError
 from rio_cogeo.cogeo import cog_validate
 
 from rsseg_edge.errors import RssegError
@@ -24,7 +26,7 @@ from rsseg_edge.scenes.run import SceneJob
 from rsseg_edge.scenes.segment import BandRun
 from rsseg_edge.scenes.settings import SceneRequest
 
-from .conftest import CLASSES
+from ..conftest import CLASSES
 from .test_scene import corrupt
 
 SCENES = Path(__file__).parents[3] / "shared" / "data" / "scenes"
@@ -88,6 +90,10 @@ def test_a_scene_gives_all_its_results(scene: Path, request_: SceneRequest) -> N
         assert confidence.nodata == 0
         sure = [confidence.read(1)[classes.read(1) == k].mean() / 255 for k in range(3)]
     assert [area.confidence for area in outcome.areas] == pytest.approx(sure)
+    look = cv2.imread(str(out / "scene.png"))
+    assert (look[:530, :9] == 255).all(), "the legend covers nothing of the scene"
+    assert len(look) == 530
+    assert look.shape[1] > 700
     counts = {name: pyogrio.read_info(out / f"scene.{name}")["features"] for name in formats}
     assert set(counts.values()) == {outcome.polygons}
     west, south, east, north = pyogrio.read_info(out / "scene.geojson")["total_bounds"]
@@ -203,6 +209,35 @@ def test_what_could_not_be_read_is_told_also_by_a_later_run(
     assert SceneJob(request_).run(str(path), "bad").failures == outcome.failures
 
 
+def test_a_source_that_fails_now_and_then_and_in_one_place_for_ever(
+    scene: Path,
+    request_: SceneRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    write_scene: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(reading, "PAUSES", (0.0,) * 3)
+    path = write_scene(tmp_path / "bad.tif", np.maximum(pixels(scene), 1), compress="deflate", interleave="pixel")
+    corrupt(path, (2, 1))
+    steady = SceneJob(replace(request_, out=tmp_path / "steady")).run(str(path), "bad")
+    rng, tried, failed, read = np.random.default_rng(3), [0], [0], reading.Reader._read
+
+    def sometimes(self: reading.Reader, *arguments: Any) -> None:
+        tried[0] += 1
+        if rng.random() < 0.05:
+            failed[0] += 1
+            raise RasterioIOError("the line was cut")
+        read(self, *arguments)
+
+    monkeypatch.setattr(reading.Reader, "_read", sometimes)
+    outcome = SceneJob(request_).run(str(path), "bad")
+    assert failed[0] >= 3, f"of {tried[0]} reads"
+    assert outcome.failures == steady.failures
+    assert [(f.top, f.left, f.height, f.width) for f in outcome.failures] == [(128, 256, 128, 128)]
+    for name in ("bad.tif", "bad.csv", "bad.png"):
+        assert (request_.out / name).read_bytes() == (tmp_path / "steady" / name).read_bytes()
+
+
 def test_a_full_disk_leaves_nothing_under_a_final_name(scene: Path, request_: SceneRequest, small_disk: Path) -> None:
     with pytest.raises(RssegError, match="cannot write"):
         SceneJob(replace(request_, out=small_disk / "out")).run(str(scene), "scene")
@@ -242,3 +277,24 @@ def test_real_scenes(request_: SceneRequest, name: str) -> None:
     path = SCENES / f"{name}.tif"
     SceneJob(replace(request_, tile=512, overlap=128)).run(str(path), name)
     check_results(path, request_.out, name)
+
+
+def test_probabilities_of_every_class(scene: Path, request_: SceneRequest) -> None:
+    SceneJob(replace(request_, probabilities=True, confidence=True)).run(str(scene), "scene")
+    check_results(scene, request_.out, "scene")
+    class_map = pixels(request_.out / "scene.tif")[0]
+    confidence = pixels(request_.out / "scene.confidence.tif")[0]
+    path = request_.out / "scene.probabilities.tif"
+    assert cog_validate(path, quiet=True)[:2] == (True, [])
+    with rasterio.open(path) as dataset:
+        assert dataset.descriptions == tuple(CLASSES)
+        assert dataset.nodata == 255
+        assert dataset.scales == pytest.approx((1 / 254,) * 3)
+        found = dataset.read()
+    valid = class_map != 255
+    assert np.array_equal(found == 255, np.broadcast_to(~valid, found.shape))
+    shares = found[:, valid] / 254
+    assert shares.sum(0) == pytest.approx(1, abs=0.01)
+    assert shares.max(0) == pytest.approx(confidence[valid] / 255, abs=0.005)
+    best = np.take_along_axis(shares, class_map[valid][None], 0)[0]
+    assert (best == shares.max(0)).all(), "the class of the map is the most probable one"

@@ -131,8 +131,8 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "PAUSES", (0.0, 0.0, 0.0))
 
 
-def corrupt(path: Path, *tiles: tuple[int, int]) -> None:
-    """Overwrite the compressed bytes of tiles, given as column and row."""
+def corrupt(path: Path, *tiles: tuple[int, int], flip: bool = False) -> None:
+    """Overwrite the compressed bytes of tiles, given as column and row; or flip some of them in the middle."""
     with rasterio.open(path) as dataset:
         places = [
             tuple(int(dataset.get_tag_item(f"BLOCK_{what}_{x}_{y}", "TIFF", bidx=1)) for what in ("OFFSET", "SIZE"))
@@ -140,8 +140,14 @@ def corrupt(path: Path, *tiles: tuple[int, int]) -> None:
         ]
     with path.open("r+b") as file:
         for offset, size in places:
-            file.seek(offset)
-            file.write(b"\xff" * size)
+            if flip:
+                file.seek(offset + size // 2)
+                damaged = bytes(byte ^ 0xFF for byte in file.read(size // 4))
+                file.seek(offset + size // 2)
+            else:
+                damaged = b"\xff" * size
+                file.seek(offset)
+            file.write(damaged)
 
 
 @pytest.mark.usefixtures("no_pause")
