@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import onnx
 
-from rsseg_edge.bundle import Bundle, Manifest, Parity, Precision
+from rsseg_edge.bundle import Bundle, Manifest
 from rsseg_edge.calibration.insert import Target
 from rsseg_edge.calibration.pictures import pareto_png, worst_views
 from rsseg_edge.calibration.quantize import Quantized, Settings, quantize_bundle
@@ -26,6 +26,8 @@ from rsseg_edge.evaluation.confusion import ConfusionMatrix
 from rsseg_edge.export.request import Request, Say
 from rsseg_edge.export.targets import source
 from rsseg_edge.export.write import check_target, checksums, write_bundle
+from rsseg_edge.machine import has_vnni, processor
+from rsseg_edge.precision import Parity, Precision, Speed
 
 REPORT, PAGE = "report.json", "report.html"
 
@@ -117,7 +119,13 @@ def _manifest(parent: Bundle, found: Quantized, settings: Settings, name: str) -
         threshold=THRESHOLDS["int8"],
         max_score_difference=_worst_score(found),
     )
-    update = {"name": name, "precision": precision, "parity": parity, "engines": (), "scores": ()}
+    speed = Speed(
+        processor=processor(),
+        vnni=has_vnni(),
+        milliseconds=found.times["int8"],
+        parent_milliseconds=found.times["parent in fp32"],
+    )
+    update = {"name": name, "precision": precision, "parity": parity, "speed": speed, "engines": (), "scores": ()}
     return parent.manifest.model_copy(update=update)
 
 

@@ -33,6 +33,7 @@ from rsseg_edge.sources.choose import open_source
 from rsseg_edge.temporal.flicker import Flicker
 from rsseg_edge.temporal.segmenter import GridSegmenter, Steadiness, TemporalSegmenter
 from rsseg_edge.types import Report, Result
+from rsseg_edge.variants import PrecisionName
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class Request:
         sentences: what a referring model segments.
         maps: what is put on the map.
         engine: what runs the network; see :func:`rsseg_edge.engines.choose.open_engine`.
+        precision: of the network; None takes the faster one that the bundle has.
         steadiness: what earlier frames of a video are for.
         flicker: whether the flicker of what is shown is measured.
         max_lag: frames of a live stream that are older are not shown, seconds since their arrival; None shows all.
@@ -114,6 +116,7 @@ class Request:
     sentences: Sequence[str] = ()
     maps: MapRequest = field(default_factory=MapRequest)
     engine: EngineName = "auto"
+    precision: PrecisionName | None = None
     steadiness: Steadiness = field(default_factory=Steadiness)
     flicker: bool = False
     max_lag: float | None = None
@@ -147,7 +150,12 @@ class Job:
         address = _page_address(request)
         self.threads = threads = Threads.share(available_cores(), request.threads)
         self.segmenter: Segmenter = load(
-            request.model, long_side=request.long_side, threads=threads.inference, engine=request.engine, say=say
+            request.model,
+            long_side=request.long_side,
+            threads=threads.inference,
+            engine=request.engine,
+            precision=request.precision,
+            say=say,
         )
         self.notes = _refer(self.segmenter, request)
         self.change = set_vocabulary(self.segmenter, request)

@@ -7,11 +7,14 @@ import sys
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsseg_edge.cli import INTERRUPTED, EngineChoice, run_app, say
+from rsseg_edge.cli import INTERRUPTED, EngineChoice, PrecisionChoice, run_app, say
+
+if TYPE_CHECKING:
+    from rsseg_edge.variants import PrecisionName
 
 
 class RtspTransport(str, Enum):
@@ -55,6 +58,9 @@ def run(
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Cores for the network.  [default: all but one]")] = None,
     engine: Annotated[EngineChoice, typer.Option(help="What runs the network.")] = EngineChoice.auto,
+    precision: Annotated[
+        PrecisionChoice | None, typer.Option(help="Of the network.  [default: the faster one of the bundle]")
+    ] = None,
     max_frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
     stride: Annotated[int, typer.Option(help="Take every K-th frame.")] = 1,
     start: Annotated[float, typer.Option(help="Begin this many seconds after the first frame.")] = 0.0,
@@ -173,6 +179,7 @@ def run(
         "--confidence": confidence, "--polygons": polygons, "--simplify": simplify, "--overwrite": overwrite,
         "--workers": workers, "--cluster": cluster,
     }  # fmt: skip
+    number: PrecisionName | None = precision.value if precision else None
     scenes = scene_inputs(where)
     if scenes is not None:
         frame_options = {
@@ -188,14 +195,14 @@ def run(
         given = SceneArguments(
             bands, stretch, gsd, tile, overlap, confidence, polygons, simplify, overwrite, workers, cluster
         )
-        run_scenes(scenes, given, model, out, vocabulary, fast, names, alpha, threads, engine.value, as_json)
+        run_scenes(scenes, given, model, out, vocabulary, fast, names, alpha, threads, engine.value, as_json, number)
         return
     _refuse(scene_options, f"{{}} is for georeferenced scenes, and {where} is none")
     selection = Selection(start, end, stride, max_frames)
     maps = MapRequest(geo, geo_merge, mosaic, gsd, telemetry, telemetry_offset, dem, ground, _field_of_view(fov), mount)
     request = Request(
         where, model, out, selection, names, alpha, class_maps, long_side, threads,
-        vocabulary=vocabulary, fast=fast, sentences=refer or (), maps=maps, engine=engine.value,
+        vocabulary=vocabulary, fast=fast, sentences=refer or (), maps=maps, engine=engine.value, precision=number,
         steadiness=Steadiness(smooth, keyframes), flicker=flicker, max_lag=max_lag, transport=rtsp_transport.value,
         live_page=live, token=token,
     )  # fmt: skip
