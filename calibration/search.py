@@ -11,6 +11,7 @@ import numpy as np
 
 from rsseg_edge.calibration.clipping import METHODS, Method
 from rsseg_edge.calibration.plan import Plan
+from rsseg_edge.calibration.ranges import Progress
 from rsseg_edge.calibration.subject import Decision, Graphs, Subject
 from rsseg_edge.types import UInt8Array
 
@@ -19,9 +20,6 @@ ROUNDS = 15
 
 SLOWER = 0.03
 """A kind of operator stays in float where the network is faster by this share without it in int8."""
-
-Step = Callable[[str], None]
-"""Told what was just done; for a progress bar."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +73,12 @@ def compare(subject: Subject, graphs: Graphs, views: Sequence[UInt8Array], paren
 
 
 def choose_method(
-    plan: Plan, subject: Subject, views: Sequence[UInt8Array], parents: Sequence[Decision], step: Step
+    plan: Plan, subject: Subject, views: Sequence[UInt8Array], parents: Sequence[Decision]
 ) -> tuple[Plan, dict[Method, float]]:
     """The plan with the method whose graphs differ least from the parent, and the error of each."""
     errors: dict[Method, float] = {}
     for method in METHODS:
         errors[method] = compare(subject, replace(plan, method=method).build(), views, parents).error
-        step(f"ranges by {method}")
     return replace(plan, method=min(errors, key=errors.__getitem__)), errors
 
 
@@ -107,7 +104,7 @@ def latencies(
     return {name: of(values) for name, values in times.items()}
 
 
-def drop_slow_kinds(plan: Plan, subject: Subject, view: UInt8Array, step: Step) -> tuple[Plan, dict[str, float]]:
+def drop_slow_kinds(plan: Plan, subject: Subject, view: UInt8Array) -> tuple[Plan, dict[str, float]]:
     """Leave kinds of operators in float that are slower as integers here, and what each alternative takes, ms."""
     kinds = dict.fromkeys(site.kind for sites in plan.sites.values() for site in sites)
     alternatives = {"float": plan.graphs, "all in int8": plan.build()}
@@ -115,7 +112,6 @@ def drop_slow_kinds(plan: Plan, subject: Subject, view: UInt8Array, step: Step) 
     if len(kinds) > 1:
         alternatives |= {name: other.build() for name, other in without.items()}
     found = latencies(subject, alternatives, view, min)
-    step("kinds of operators timed")
     slow = [
         kind for kind in kinds if found.get(f"{kind} in float", found["float"]) < (1 - SLOWER) * found["all in int8"]
     ]
@@ -136,14 +132,19 @@ def _without(plan: Plan, kind: str) -> Plan:
 
 
 def sensitivity(
-    plan: Plan, subject: Subject, views: Sequence[UInt8Array], parents: Sequence[Decision], step: Step
+    plan: Plan,
+    subject: Subject,
+    views: Sequence[UInt8Array],
+    parents: Sequence[Decision],
+    progress: Progress | None = None,
 ) -> dict[str, Closeness]:
-    """What quantising each block alone does."""
+    """What quantising each block alone does; told after each block."""
     blocks = plan.blocks()
     found = {}
-    for block in blocks:
+    for done, block in enumerate(blocks, 1):
         found[block] = compare(subject, plan.build([other for other in blocks if other != block]), views, parents)
-        step(f"{block} alone")
+        if progress:
+            progress(done, len(blocks))
     return found
 
 

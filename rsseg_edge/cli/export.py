@@ -190,7 +190,7 @@ def _make_int8(request: Request, wanted: _Calibration, output: Path, as_json: bo
         wanted.labels,
         wanted.root,
     )
-    with StepProgress("images") as progress:
+    with StepProgress("calibrating") as progress:
         if variant:
             manifest = export_variant(
                 request, output, lambda folder: export_int8(request, asked, folder, say, progress.show)

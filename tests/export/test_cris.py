@@ -15,6 +15,7 @@ cv2 = pytest.importorskip("cv2")
 
 import rsseg_edge  # noqa: E402
 from rsseg_edge.bundle import open_bundle  # noqa: E402
+from rsseg_edge.calibration import quantize, search  # noqa: E402
 from rsseg_edge.engines.agreement import THRESHOLDS  # noqa: E402
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine  # noqa: E402
 from rsseg_edge.errors import UsageError  # noqa: E402
@@ -222,6 +223,8 @@ def test_a_bundle_runs_and_says_what_it_is(official, network, tmp_path, precisio
 @pytest.mark.parametrize("target", ["cpu", "tensorrt"])
 def test_what_sees_the_image_becomes_int8_and_what_reads_stays(official, tmp_path, monkeypatch, target):
     monkeypatch.setitem(THRESHOLDS, "int8", 0.5)  # a random network decides by a hair
+    monkeypatch.setattr(quantize, "drop_slow_kinds", lambda plan, *_: (plan, {}))  # what is slow here is not asked
+    monkeypatch.setattr(search, "ROUNDS", 1)
     photos = tmp_path / "photos"
     photos.mkdir()
     pictures = np.random.default_rng(0).integers(0, 256, (14, 6, 8, 3), dtype=np.uint8)
