@@ -152,7 +152,7 @@ def quantize_bundle(
     def measure(floats: Collection[str], *, labels: bool = True) -> Rung:
         graphs = plan.build(floats)
         close = compare(subject, graphs, held, parents)
-        taken = latencies(subject, {"this": graphs}, held[0], min)["this"]  # rungs are timed minutes apart
+        taken = latencies(subject, {"this": lambda: graphs}, held[0], min)["this"]  # rungs are timed minutes apart
         miou = None
         if labels and score is not None and close.agreement >= THRESHOLDS["int8"]:
             matrices[tuple(floats)] = matrix = score(graphs)
@@ -180,7 +180,7 @@ def quantize_bundle(
             f"{100 * THRESHOLDS['int8']:.0f} % agreement in int8: allow more with --max-drop, or stay with fp16"
         )
     graphs = plan.build(chosen.floats)
-    times = {**times, **latencies(subject, {"parent in fp32": {}, "int8": graphs}, held[0])}
+    times = {**times, **latencies(subject, {"parent in fp32": dict, "int8": lambda: graphs}, held[0])}
     return Quantized(
         plan, subject, graphs, chosen, tuple(rungs), alone, errors, times, smoothed, held, parents, described,
         parent_matrix, matrices.get(chosen.floats),

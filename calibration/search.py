@@ -84,15 +84,16 @@ def choose_method(
 
 def latencies(
     subject: Subject,
-    alternatives: Mapping[str, Graphs],
+    alternatives: Mapping[str, Callable[[], Graphs]],
     view: UInt8Array,
     of: Callable[[list[float]], float] = statistics.median,
 ) -> dict[str, float]:
     """Milliseconds of a decision on a view by each alternative: the median of runs in turn on all cores.
 
+    Each is built when it is loaded and then dropped, so that of a large network only what runs is there several times.
     ``of`` is :func:`min` for a choice among alternatives: what else the machine does only ever adds.
     """
-    engines = {name: subject.engines(graphs) for name, graphs in alternatives.items()}
+    engines = {name: subject.engines(build()) for name, build in alternatives.items()}
     for found in engines.values():
         subject.decide(found, view)
     times: dict[str, list[float]] = {name: [] for name in engines}
@@ -101,16 +102,19 @@ def latencies(
             begin = time.perf_counter()
             subject.decide(found, view)
             times[name].append(1000 * (time.perf_counter() - begin))
+    for found in engines.values():
+        for engine in found.values():
+            engine.close()
     return {name: of(values) for name, values in times.items()}
 
 
 def drop_slow_kinds(plan: Plan, subject: Subject, view: UInt8Array) -> tuple[Plan, dict[str, float]]:
     """Leave kinds of operators in float that are slower as integers here, and what each alternative takes, ms."""
     kinds = dict.fromkeys(site.kind for sites in plan.sites.values() for site in sites)
-    alternatives = {"float": plan.graphs, "all in int8": plan.build()}
     without = {f"{kind} in float": _without(plan, kind) for kind in kinds}
+    alternatives: dict[str, Callable[[], Graphs]] = {"float": lambda: plan.graphs, "all in int8": plan.build}
     if len(kinds) > 1:
-        alternatives |= {name: other.build() for name, other in without.items()}
+        alternatives |= {name: other.build for name, other in without.items()}
     found = latencies(subject, alternatives, view, min)
     slow = [
         kind for kind in kinds if found.get(f"{kind} in float", found["float"]) < (1 - SLOWER) * found["all in int8"]

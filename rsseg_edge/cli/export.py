@@ -13,6 +13,7 @@ from rsseg_edge.cli import PrecisionChoice, run_app, say
 from rsseg_edge.errors import UsageError
 
 if TYPE_CHECKING:
+    from rsseg_edge.bundle import Manifest
     from rsseg_edge.export.request import Request
     from rsseg_edge.precision import Score
 
@@ -191,12 +192,15 @@ def _make_int8(request: Request, wanted: _Calibration, output: Path, as_json: bo
         wanted.root,
     )
     with StepProgress("calibrating") as progress:
-        if variant:
-            manifest = export_variant(
-                request, output, lambda folder: export_int8(request, asked, folder, say, progress.show)
-            )
-        else:
-            manifest = export_int8(request, asked, output, say, progress.show)
+
+        def make(folder: Path) -> Manifest:
+            return export_int8(request, asked, folder, say, progress.show)
+
+        try:
+            manifest = export_variant(request, output, make) if variant else make(output)
+        except KeyboardInterrupt:
+            say(f"interrupted: ranges measured so far are kept beside {output}; the same command goes on")
+            raise
     size = sum(f.stat().st_size for f in output.iterdir()) / 1e6
     page = [name for name in manifest.files if name.endswith(".html")][-1]
     say(f"wrote {output}: {size:.1f} MB; see {output / page}")
