@@ -74,10 +74,12 @@ def export_int8(
     from rsseg_edge.calibration.candidates import is_dataset
 
     check_target(folder)
-    labels = wanted.labels or (wanted.calibration if is_dataset(wanted.calibration) else None)
     work = folder.with_name(f".{folder.name}.calibration")
     settings = Settings(wanted.calibration, wanted.root, wanted.target, wanted.max_drop, wanted.images, work)
     with source(replace(request, precision="fp32"), say) as parent, TemporaryDirectory(prefix="rsseg-int8-") as scratch:
+        labels = wanted.labels
+        if labels is None and is_dataset(wanted.calibration) and parent.manifest.task != "referring":
+            labels = wanted.calibration
         score = None if labels is None else _scorer(parent, labels, wanted.root, Path(scratch) / "candidate")
         found = quantize_bundle(parent, settings, say, score, progress)
         for graph in found.graphs.values():
