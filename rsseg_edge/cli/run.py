@@ -110,8 +110,8 @@ def run(
     stretch: Annotated[
         str | None, typer.Option(metavar="LOW,HIGH", help="Scene: percentiles that become 0 and 255.")
     ] = None,
-    tile: Annotated[int | None, typer.Option(help="Scene: side of the windows, pixels.  [default: 1024]")] = None,
-    overlap: Annotated[int | None, typer.Option(help="Scene: overlap of windows, pixels.  [default: 192]")] = None,
+    tile: Annotated[int | None, typer.Option(help="Scene: side of the windows, pixels.  [default: 1536]")] = None,
+    overlap: Annotated[int | None, typer.Option(help="Scene: overlap of windows, pixels.  [default: 320]")] = None,
     confidence: Annotated[bool, typer.Option("--confidence", help="Scene: also write the confidence.")] = False,
     polygons: Annotated[
         str | None, typer.Option(metavar="A,B", help="Scene: of gpkg, fgb, geojson; or none.  [default: gpkg]")

@@ -21,6 +21,7 @@ from rsseg_edge.preprocess.windows import windows
 from rsseg_edge.prompts.colors import distinct_colors
 from rsseg_edge.prompts.vocabulary import parse_classes
 from rsseg_edge.prompts.words import WordFeatures
+from rsseg_edge.segmenters.scene_queries import SceneQueries
 from rsseg_edge.temporal.score_grid import ScoreGrid
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
@@ -242,7 +243,10 @@ class OpenVocabularySegmenter:
 
         return ScoreGrid(scores, (0.0, 0.0, *half), vocabulary.table, decide)
 
-    def scores(self, image: UInt8Array) -> npt.NDArray[np.float32]:
+    def queries(self, image: UInt8Array) -> None:
+        """See :class:`rsseg_edge.segmenter.ScoringSegmenter`: the words are the same in every window."""
+
+    def scores(self, image: UInt8Array, queries: SceneQueries | None = None) -> npt.NDArray[np.float32]:
         """See :class:`rsseg_edge.segmenter.ScoringSegmenter`; the scores are the words' cosines."""
         import cv2
 
