@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +95,26 @@ def test_what_was_not_calibrated_on_real_images_is_refused(small_bundle: Path, t
 def test_a_quantised_bundle_is_not_quantised_again(int8_bundle, photos: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="quantised already: start from one in fp32 or fp16"):
         export_int8(Request(str(int8_bundle[0]), "int8"), Int8Request(str(photos)), tmp_path / "out", quiet)
+
+
+def test_a_bundle_that_gives_no_numbers_is_refused_and_says_so(
+    small_bundle: Path, photos: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(small_bundle, tmp_path / "broken"))
+    graph = onnx.load(folder / "model.onnx")
+    weight = next(t for t in graph.graph.initializer if t.name == "val_2")
+    values = onnx.numpy_helper.to_array(weight).copy()
+    values[0, 0] = np.nan
+    weight.CopyFrom(onnx.numpy_helper.from_array(values, "val_2"))
+    onnx.save(graph, folder / "model.onnx")
+    manifest = json.loads((folder / "bundle.json").read_text())
+    manifest["files"]["model.onnx"] = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    said: list[str] = []
+    with pytest.raises(RssegError, match=r"small itself gives values that are no numbers on (\d+) of \1 views"):
+        export_int8(Request(str(folder), "int8"), Int8Request(str(photos)), tmp_path / "out", said.append)
+    assert any("nodes stay in float: values that are not finite" in line for line in said)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_budget_that_nothing_meets_writes_nothing(
