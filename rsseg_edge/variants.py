@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from rsseg_edge.bundle import Bundle, Manifest
+from rsseg_edge.bundle import SHIPPED, Bundle
 from rsseg_edge.errors import UsageError
 from rsseg_edge.machine import has_vnni
 from rsseg_edge.precision import Precision, Variant
@@ -44,7 +44,7 @@ def choose_precision(
     if engine.startswith("tensorrt"):
         found = [v for v in found if v.precision.target != "cpu"]
     if not found:
-        raise UsageError(_lacks(bundle.manifest, precision, engine))
+        raise UsageError(_lacks(bundle, precision, engine))
     wanted = "cpu" if on_cpu else "tensorrt"
     best = max(found, key=lambda variant: variant.precision.target == wanted)
     return as_variant(bundle, best), ""
@@ -89,11 +89,15 @@ def _is_faster(variant: Variant) -> bool:
     )
 
 
-def _lacks(manifest: Manifest, precision: str, engine: str) -> str:
+def _lacks(bundle: Bundle, precision: str, engine: str) -> str:
+    manifest = bundle.manifest
     has = ", ".join(described(p) for p in (manifest.precision, *(v.precision for v in manifest.variants)))
-    way = f"rsseg-export --model {manifest.name} --precision {precision} --variant -o DIR"
+    model = manifest.name if bundle.path.parent == SHIPPED else bundle.path
+    way, where = f"rsseg-export --model {model} --precision {precision} --variant -o DIR", ""
     if precision == "int8":
-        way += " --calibration IMAGES" + (" --target tensorrt" if engine.startswith("tensorrt") else "")
+        way += " --calibration IMAGES"
+        if engine.startswith("tensorrt"):
+            way, where = f"{way} --target tensorrt", " for TensorRT"
     if precision == "fp32":
         return f"bundle {manifest.name} has no graphs in fp32, it has {has}: export its checkpoint anew"
-    return f"bundle {manifest.name} has no graphs in {precision} for this, it has {has}: {way} makes a bundle with them"
+    return f"bundle {manifest.name} has no graphs in {precision}{where}, it has {has}: {way} makes a bundle with them"
