@@ -34,7 +34,7 @@ class SceneRequest:
         overlap: of neighbouring windows, in the same pixels.
         offset: how far the grid of windows is moved back, in the same pixels: results hardly depend on it.
         vocabulary: of an open-vocabulary model; None takes the bundle's own.
-        fast: windows inside an open-vocabulary model do not overlap.
+        fast: see :class:`rsseg_edge.segmenters.open_vocabulary.OpenVocabularySegmenter`.
         classes_only: the classes that are drawn; None takes all.
         alpha: weight of the classes' colours in the quick-look, 0..1.
         confidence: whether the confidence is written.
