@@ -25,7 +25,7 @@ from rsseg_edge.errors import UsageError
 from rsseg_edge.evaluation.confusion import ConfusionMatrix
 from rsseg_edge.export.request import Request, Say
 from rsseg_edge.export.targets import source
-from rsseg_edge.export.write import check_target, checksums, write_bundle
+from rsseg_edge.export.write import bundle_name, check_target, checksums, write_bundle
 from rsseg_edge.machine import has_vnni, processor
 from rsseg_edge.precision import Parity, Precision, Speed
 
@@ -74,6 +74,7 @@ def export_int8(
     from rsseg_edge.calibration.candidates import is_dataset
 
     check_target(folder)
+    name = bundle_name(request.name, folder)
     work = folder.with_name(f".{folder.name}.calibration")
     settings = Settings(wanted.calibration, wanted.root, wanted.target, wanted.max_drop, wanted.images, work)
     with source(replace(request, precision="fp32"), say) as parent, TemporaryDirectory(prefix="rsseg-int8-") as scratch:
@@ -84,7 +85,6 @@ def export_int8(
         found = quantize_bundle(parent, settings, say, score, progress)
         for graph in found.graphs.values():
             onnx.checker.check_model(graph)
-        name = request.name or folder.resolve().name
         manifest = _manifest(parent, found, settings, name)
         report = account(found, settings, name, tuple(c.name for c in manifest.classes) or ("rest", "referred to"))
         files = _files(parent, found.graphs)

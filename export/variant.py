@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from shutil import rmtree
 
 from rsseg_edge.bundle import MANIFEST, Bundle, Manifest, open_bundle, shipped_bundles
 from rsseg_edge.errors import UsageError
 from rsseg_edge.export.request import Request
-from rsseg_edge.export.write import check_target, checksums, write_bundle
+from rsseg_edge.export.write import bundle_name, check_target, checksums, write_bundle
 from rsseg_edge.precision import Precision, Variant
 
 REPORTS = ("report.json", "report.html")
 
 
-def export_variant(request: Request, folder: Path, make: Callable[[Path], object]) -> Manifest:
+def export_variant(request: Request, folder: Path, make: Callable[[Request, Path], object]) -> Manifest:
     """Write a bundle with the graphs that a request starts from and, beside them, those that it makes.
 
     Args:
         request: its model is a bundle's folder or a shipped bundle.
         folder: of the new bundle; may be the one that the request starts from.
-        make: writes the bundle in the other precision into the folder that it is given.
+        make: writes the bundle in the other precision: asked for by the request, into the folder that it is given.
 
     Raises:
         UsageError: the request starts from no bundle, or what it makes takes another input than that.
         RssegError: a bundle is damaged, or a file cannot be read or written; ``folder`` is as it was then.
     """
     check_target(folder)
+    name = bundle_name(None, folder)
     if not (Path(request.model) / MANIFEST).is_file() and request.model not in shipped_bundles():
         raise UsageError(
             f"--variant puts graphs beside those of a bundle, and {request.model} is none: give a bundle's folder or "
@@ -38,7 +40,7 @@ def export_variant(request: Request, folder: Path, make: Callable[[Path], object
         raise UsageError(f"--variant: bundle {bundle.manifest.name} is in {request.precision} itself")
     aside = folder.with_name(f".{folder.name}.variant")
     try:
-        make(aside)
+        make(replace(request, name=name), aside)
         return add_variant(bundle, open_bundle(aside), folder)
     finally:
         rmtree(aside, ignore_errors=True)

@@ -18,6 +18,8 @@ from rsseg_edge.types import ClassTable
 
 SCHEMA_VERSION = 1
 MANIFEST = "bundle.json"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""What a bundle may be called."""
 SHIPPED = Path(__file__).parent / "bundles"
 
 
@@ -125,7 +127,7 @@ class Manifest(Strict):
     """``bundle.json``. Unknown fields are refused: a newer schema carries a newer ``schema_version``."""
 
     schema_version: Literal[1] = 1
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=NAME)
     model: str
     task: Task = "semantic"
     config: Mapping[str, Any]

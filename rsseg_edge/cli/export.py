@@ -157,7 +157,7 @@ def export(
     if variant:
         from rsseg_edge.export.variant import export_variant
 
-        manifest = export_variant(request, output, lambda folder: build(request, folder, say))
+        manifest = export_variant(request, output, lambda asked, folder: build(asked, folder, say))
     else:
         manifest = build(request, output, say, measure if score else None)
     for result in manifest.scores:
@@ -193,11 +193,11 @@ def _make_int8(request: Request, wanted: _Calibration, output: Path, as_json: bo
     )
     with StepProgress("calibrating") as progress:
 
-        def make(folder: Path) -> Manifest:
+        def make(request: Request, folder: Path) -> Manifest:
             return export_int8(request, asked, folder, say, progress.show)
 
         try:
-            manifest = export_variant(request, output, make) if variant else make(output)
+            manifest = export_variant(request, output, make) if variant else make(request, output)
         except KeyboardInterrupt:
             say(f"interrupted: ranges measured so far are kept beside {output}; the same command goes on")
             raise

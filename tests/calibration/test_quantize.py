@@ -29,6 +29,7 @@ from rsseg_edge.errors import RssegError, UsageError  # noqa: E402
 from rsseg_edge.export.int8 import Int8Request, export_int8  # noqa: E402
 from rsseg_edge.export.precision import halve  # noqa: E402
 from rsseg_edge.export.request import Request  # noqa: E402
+from rsseg_edge.export.variant import export_variant  # noqa: E402
 
 
 def quiet(line: str) -> None:
@@ -115,6 +116,33 @@ def test_a_bundle_that_gives_no_numbers_is_refused_and_says_so(
         export_int8(Request(str(folder), "int8"), Int8Request(str(photos)), tmp_path / "out", said.append)
     assert any("nodes stay in float: values that are not finite" in line for line in said)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_variant_stands_beside_the_graph_in_float(
+    small_bundle: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(module.THRESHOLDS, "int8", 0.5)
+
+    def make(request: Request, folder: Path) -> None:
+        export_int8(request, Int8Request(str(photos)), folder, quiet)
+
+    made = export_variant(Request(str(small_bundle), "int8"), tmp_path / "both", make)
+    (variant,) = made.variants
+    assert variant.graphs == {"model.onnx": "model.int8.onnx"}
+    assert variant.reports == ("report.int8.json", "report.int8.html")
+    assert variant.speed is not None
+    assert (variant.speed.milliseconds > 0, variant.speed.parent_milliseconds > 0) == (True, True)
+    segmenter = rsseg_edge.load(tmp_path / "both", engine="onnxruntime", precision="int8")
+    assert segmenter(picture := np.zeros((64, 64, 3), np.uint8)).class_map.shape == picture.shape[:2]
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["both"]
+
+
+@pytest.mark.parametrize("name", [".hidden", "a b"])
+def test_a_name_that_no_bundle_may_have_is_refused_before_the_work(
+    small_bundle: Path, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(UsageError, match="a bundle's name is letters"):
+        export_int8(Request(str(small_bundle), "int8"), Int8Request("nothing"), tmp_path / name, quiet)
 
 
 def test_a_budget_that_nothing_meets_writes_nothing(

@@ -74,7 +74,7 @@ def test_graphs_of_another_network_are_refused(copy: Path, tmp_path: Path) -> No
 def test_a_failed_export_leaves_the_bundle_as_it_was(copy: Path) -> None:
     before = {f.name: f.read_bytes() for f in copy.iterdir()}
 
-    def fail(folder: Path) -> None:
+    def fail(request: Request, folder: Path) -> None:
         folder.mkdir()
         raise KeyboardInterrupt
 
@@ -92,4 +92,4 @@ def test_what_has_no_bundle_to_stand_beside_is_refused(
     copy: Path, tmp_path: Path, model: str | None, precision: str, told: str
 ) -> None:
     with pytest.raises(UsageError, match=told):
-        export_variant(Request(model or str(copy), precision), tmp_path / "out", lambda folder: None)
+        export_variant(Request(model or str(copy), precision), tmp_path / "out", lambda request, folder: None)
