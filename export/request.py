@@ -22,6 +22,7 @@ class Request:
         precision: "fp32" or "fp16".
         checkpoint: ``model.safetensors`` of rsseg-train; None starts from the shipped bundle.
         size: height and width that the graph is fixed to; None leaves both free.
+        batch: of segclip, the graph takes several images at once.
         images: folder, image or video for the parity gate and for fp16's ranges; None generates scenes.
         name: of the bundle; None takes the target folder's.
         official: the authors' checkpoint of cris.
@@ -35,6 +36,7 @@ class Request:
     precision: str
     checkpoint: Path | None = None
     size: tuple[int, int] | None = None
+    batch: bool = False
     images: str | None = None
     name: str | None = None
     official: Path | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib.metadata
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +62,8 @@ def export_segclip(request: Request, say: Say) -> Draft:
 class DeployedSegCLIP(nn.Module):
     """What the graph computes. Normalisation is inside, text features are constants.
 
-    ``forward(image)`` takes uint8 RGB [1, H, W, 3], H and W multiples of 32, and gives, in the order of ``OUTPUTS``:
+    ``forward(image)`` takes uint8 RGB [1, H, W, 3], H and W multiples of 32 (or more than one of a size), and gives, in
+    the order of ``OUTPUTS``:
 
     - ``class_map`` and ``confidence``, uint8 [1, H, W];
     - ``logits``, float [1, K, H / 4, W / 4]: the logarithms of the class shares, so that their softmax is the shares;
@@ -84,21 +86,22 @@ class DeployedSegCLIP(nn.Module):
         return classes, confidence, logits, parts.embedding, parts.mask_queries, parts.query_shares
 
 
-def to_onnx(network: SegCLIP, size: tuple[int, int] | None) -> onnx.ModelProto:
+def to_onnx(network: SegCLIP, size: tuple[int, int] | None, batch: bool = False) -> onnx.ModelProto:
     """The graph of :class:`DeployedSegCLIP`.
 
     Args:
         network: in evaluation mode.
         size: height and width of the only input that the graph takes; None leaves both free.
+        batch: the graph takes any number of images, of one size, and no image's result depends on the others.
     """
     height, width = size or (4 * MULTIPLE, 6 * MULTIPLE)
-    dynamic = None
+    sides: dict[int, Any] = {0: torch.export.Dim("batch", min=1, max=64)} if batch else {}
     if size is None:
         # Sides are stated as multiples: that the pyramid's levels fit together is then known, not guessed.
         rows, columns = torch.export.Dim("rows", min=1, max=256), torch.export.Dim("columns", min=1, max=256)
-        dynamic = {"image": {1: MULTIPLE * rows, 2: MULTIPLE * columns}}
-    image = torch.zeros(1, height, width, 3, dtype=torch.uint8)
-    return trace(DeployedSegCLIP(network), (image,), ["image"], OUTPUTS, dynamic)
+        sides |= {1: MULTIPLE * rows, 2: MULTIPLE * columns}
+    image = torch.zeros(2 if batch else 1, height, width, 3, dtype=torch.uint8)
+    return trace(DeployedSegCLIP(network), (image,), ["image"], OUTPUTS, {"image": sides} if sides else None)
 
 
 class _PaddedConv(nn.Module):
@@ -153,7 +156,7 @@ def _from_checkpoint(request: Request, say: Say) -> tuple[_Parent, Manifest]:
             classes, _, logits, *_ = deployed(torch.from_numpy(image))
         return classes.numpy(), logits.numpy()
 
-    graph = to_onnx(task.network, request.size)
+    graph = to_onnx(task.network, request.size, request.batch)
     manifest = Manifest(
         name="new",
         model=trained.model,
@@ -175,6 +178,8 @@ def _from_shipped(request: Request) -> tuple[_Parent, Manifest]:
             f"no weights of {request.model} are shipped: train them with rsseg-train {request.model} and give "
             f"--checkpoint RUN/model.safetensors (shipped: {', '.join(shipped_bundles()) or 'none'})"
         )
+    if request.batch:
+        raise UsageError(f"--batch: the graph of the shipped {request.model} takes one image; give --checkpoint")
     bundle = open_bundle(request.model)
     if bundle.manifest.precision.name != "fp32":
         raise UsageError(f"bundle {request.model} is {bundle.manifest.precision.name}: give --checkpoint to start anew")

@@ -10,6 +10,7 @@ from rsseg_edge.monitor import Dropped, StreamMonitor
 from rsseg_edge.types import Frame
 
 IN_FLIGHT = 3  # one before the network, one in it, one behind it: more only add to the age of what is shown
+SHARED = 2  # of each stream that shares the network, whose turns leave time enough for what comes behind it
 FAILURES = 10  # in a row end a live run: what fails always is no accident
 
 
@@ -20,16 +21,27 @@ class Flow:
         monitors: of the streams, by ``Frame.stream``.
         live: few frames are on their way at once, and a frame that fails is dropped where a file's would end the run.
         max_lag: frames that are older, in seconds since their arrival, are dropped; None drops none.
+        name: of the run, for the log.
+        in_flight: frames of a live stream that are on their way at once.
 
     Attributes:
         monitors: as given.
+        name: as given.
         live: as given.
     """
 
-    def __init__(self, monitors: Sequence[StreamMonitor] = (), *, live: bool = False, max_lag: float | None = None):
-        self.monitors = tuple(monitors)
+    def __init__(
+        self,
+        monitors: Sequence[StreamMonitor] = (),
+        *,
+        live: bool = False,
+        max_lag: float | None = None,
+        name: str = "run",
+        in_flight: int = IN_FLIGHT,
+    ) -> None:
+        self.monitors, self.name = tuple(monitors), name
         self.live, self._max_lag = live, max_lag
-        self._free = threading.Semaphore(IN_FLIGHT)
+        self._free = threading.Semaphore(in_flight)
         self._failures = 0
 
     def admit(self, stop: threading.Event) -> None:

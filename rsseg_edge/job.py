@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import cast
 
+from rsseg_edge.asked_model import AskedModel, Question, Vocabulary, open_model
 from rsseg_edge.engines.choose import EngineName, Say
+from rsseg_edge.engines.shared import BatchCounts
 from rsseg_edge.errors import UsageError
-from rsseg_edge.flow import Flow
-from rsseg_edge.live.address import Address, parse_address
-from rsseg_edge.live.board import Board
-from rsseg_edge.live.sink import LivePage
+from rsseg_edge.event_log import tell
+from rsseg_edge.flow import IN_FLIGHT, SHARED, Flow
+from rsseg_edge.live.address import parse_address
+from rsseg_edge.live.ask import board_of
+from rsseg_edge.live.sink import LivePage, LiveView
 from rsseg_edge.machine import available_cores
 from rsseg_edge.maps import MapRequest, map_sinks, open_locator
 from rsseg_edge.monitor import StreamMonitor
 from rsseg_edge.outputs import Outputs, overlay_sinks
 from rsseg_edge.pipeline import Outcome, Pipeline
 from rsseg_edge.postprocess.drawing import Drawing
-from rsseg_edge.prompts.vocabulary import split_classes
-from rsseg_edge.segmenter import Segmenter, load
-from rsseg_edge.segmenters.open_vocabulary import Change, OpenVocabularySegmenter
-from rsseg_edge.segmenters.referring import ReferringSegmenter
+from rsseg_edge.segmenter import Segmenter
 from rsseg_edge.sinks.base import Sink
 from rsseg_edge.sinks.coco import CocoMasks
 from rsseg_edge.sinks.frame_log import FrameLog
@@ -31,10 +31,13 @@ from rsseg_edge.sinks.images import ClassMaps, OverlayImages
 from rsseg_edge.sinks.push import OverlayPush
 from rsseg_edge.sources.base import Selection, Source
 from rsseg_edge.sources.choose import open_source
+from rsseg_edge.sources.names import stream_name
 from rsseg_edge.temporal.flicker import Flicker
 from rsseg_edge.temporal.segmenter import GridSegmenter, Steadiness, TemporalSegmenter
 from rsseg_edge.types import Report, Result
 from rsseg_edge.variants import PrecisionName
+
+LOG = logging.getLogger("rsseg_edge.job")
 
 
 @dataclass(frozen=True)
@@ -61,26 +64,11 @@ class Threads:
 
 
 @dataclass(frozen=True)
-class Vocabulary:
-    """The classes that an open-vocabulary model segments into.
-
-    Attributes:
-        classes: each a string of comma-separated synonyms.
-        background: synonyms of what is none of them.
-        threshold: least probability of a class, 0..1; None takes the bundle's.
-    """
-
-    classes: Sequence[str]
-    background: str | None = None
-    threshold: float | None = None
-
-
-@dataclass(frozen=True)
 class Request:
     """What is to be done.
 
     Attributes:
-        where: a video file, an image, a folder of images or a glob.
+        where: a video file, an image, a folder of images, a glob, or a live stream.
         model: a shipped bundle's name or a bundle's folder.
         out: the folder of the results.
         selection: which frames.
@@ -101,6 +89,8 @@ class Request:
         transport: of RTSP, "tcp" or "udp".
         live_page: where the web page of the run is served, ``[HOST:]PORT``; None serves none.
         token: what a browser has to know to see it; needed where it is served beyond this machine.
+        also: more still images, folders or globs of the same run.
+        latest: of standard input, its newest frame alone is taken.
         outputs: where the overlay of a video goes, and what is written beside it.
     """
 
@@ -126,6 +116,17 @@ class Request:
     live_page: str | None = None
     token: str | None = None
     outputs: Outputs = field(default_factory=Outputs)
+    also: Sequence[str] = ()
+    latest: bool = False
+
+    def open_model(self, say: Say | None = None, shared: BatchCounts | None = None) -> AskedModel:
+        """The model, told what to look for; see :func:`rsseg_edge.asked_model.open_model`."""
+        question = Question(self.model, self.vocabulary, self.fast, self.sentences, self.classes_only)
+        threads = Threads.share(available_cores(), self.threads).inference
+        return open_model(
+            question, long_side=self.long_side, threads=threads, engine=self.engine, precision=self.precision, say=say,
+            shared=shared,
+        )  # fmt: skip
 
 
 class Job:
@@ -135,10 +136,14 @@ class Job:
         request: what is to be done.
         report: told about what is left out on the way.
         say: told which engine runs and why; None writes it to the log ``rsseg_edge``.
+        name: of the input, where there are several.
+        model: shared with other jobs, whose page is ``page``, and not closed by this one; None opens the request's.
+        page: the web page of all of them.
 
     Attributes:
-        notes: a line for each sentence that was cut.
-        change: what it took to set the vocabulary; None where none was asked for.
+        name: of the input.
+        out: the folder of the results.
+        model: what segments.
         temporal: what makes a video steady; None where it was not asked for.
         flicker: the sink that measures it; None where it was not asked for.
         stream: what is known of a live input; None of others.
@@ -150,28 +155,31 @@ class Job:
         RssegError: the input or the bundle is damaged.
     """
 
-    def __init__(self, request: Request, report: Report, say: Say | None = None) -> None:
-        address = _page_address(request)
+    def __init__(
+        self,
+        request: Request,
+        report: Report,
+        say: Say | None = None,
+        *,
+        name: str | None = None,
+        model: AskedModel | None = None,
+        page: LivePage | None = None,
+    ) -> None:
+        self.page = page if model is not None else open_page(request, say or report)
+        self.name = name or stream_name(request.where)
         self.threads = threads = Threads.share(available_cores(), request.threads)
-        self.segmenter: Segmenter = load(
-            request.model,
-            long_side=request.long_side,
-            threads=threads.inference,
-            engine=request.engine,
-            precision=request.precision,
-            say=say,
-        )
-        self.notes = _refer(self.segmenter, request)
-        self.change = set_vocabulary(self.segmenter, request)
-        for name in request.classes_only or ():
-            self.segmenter.table.index(name)
-        self._only = request.classes_only
+        self._closes = model is None
+        self.model = model or request.open_model(say)
+        self.segmenter = self.model.segmenter
+        self._only, self.out = request.classes_only, request.out
         self.source: Source = open_source(
-            request.where, request.selection, threads=threads.codec, report=report, transport=request.transport
-        )
+            request.where, request.selection, threads=threads.codec, report=report, transport=request.transport,
+            also=request.also, latest=request.latest,
+        )  # fmt: skip
         self.stream: StreamMonitor | None = getattr(self.source, "monitor", None)
         if self.stream is None and request.max_lag is not None:
-            raise UsageError(f"--max-lag is for live streams: of {request.where} every frame is shown")
+            way = "; --latest takes the newest" if request.where == "-" else ""
+            raise UsageError(f"--max-lag is for live streams: of {request.where} every frame is shown{way}")
         if self.source.video is not None and request.long_side is None:
             self.segmenter.long_side = self.segmenter.spec.video_long_side
         self._locator = open_locator(self.source.video, request.maps, report)
@@ -183,30 +191,58 @@ class Job:
         if self.flicker is not None:
             self.sinks.append(self.flicker)
         self.temporal = _temporal(self.segmenter, self.source, request)
-        self.page: LivePage | None = None
-        if address is not None:
-            self.page = LivePage(address, _board(self.segmenter, self.stream, request.alpha), say or report)
-            self.sinks.append(self.page)
-        flow = Flow((self.stream,), live=True, max_lag=request.max_lag) if self.stream else None
+        board = None if self.page is None else board_of(self.segmenter, self.stream, request.alpha)
+        if self.page is not None and board is not None:
+            self.sinks.append(LiveView(self.page, self.name, board))
+        live = self.stream is not None
+        self._known = self.stream.name if self.stream else self.name
+        flow = Flow(
+            (self.stream,) if self.stream else (), live=live, max_lag=request.max_lag, name=self._known,
+            in_flight=IN_FLIGHT if model is None else SHARED,
+        )  # fmt: skip
         self._pipeline = Pipeline(self.source.frames(), self.temporal or self.segmenter, self.sinks, flow)
-        if self.page is not None:
-            self.page.board.stages = self._pipeline.stages
+        if board is not None:
+            board.stages = self._pipeline.stages
 
     def run(self, on_result: Callable[[Result], None] | None = None) -> Outcome:
         """See :meth:`rsseg_edge.pipeline.Pipeline.run`."""
+        tell(LOG, logging.INFO, "started", f"{self._known}: started", stream=self._known, out=str(self.out))
         try:
-            return self._pipeline.run(on_result)
+            outcome = self._pipeline.run(on_result)
         finally:
-            self.source.close()
-            self.segmenter.close()
+            self.close()
             if self._locator is not None:
                 self._locator.summary()
+        self._tell_finished(outcome)
+        return outcome
+
+    def _tell_finished(self, outcome: Outcome) -> None:
+        numbers: dict[str, object] = {"frames": outcome.frames, "seconds": round(outcome.seconds, 3)}
+        if self.stream is not None:
+            status, ages = self.stream.status(), self.stream.ages
+            numbers |= {"received": status.received, "dropped": dict(status.dropped), "connections": status.connections}
+            numbers |= {"age_median": round(ages.quantile(0.5), 3), "age_largest": round(ages.largest, 3)}
+        if outcome.error is not None:
+            numbers["error"] = str(outcome.error)
+        text = f"{self._known}: {outcome.frames} frames in {outcome.seconds:.1f} s"
+        tell(LOG, logging.INFO, "finished", text, stream=self._known, stopped=outcome.stopped, **numbers)
+
+    def close(self) -> None:
+        """Release what was opened; for a job that is not run, too."""
+        self.source.close()
+        if self._closes:
+            self.segmenter.close()
 
     def counted(self, outcome: Outcome) -> list[str]:
         """Names of the classes to tell of: all that occurred but the background, or those that were asked for."""
         table = self.segmenter.table
         silent = {table.names[table.background]} if table.background is not None and self._only is None else set()
         return [name for name in outcome.areas if name not in silent and (self._only is None or name in self._only)]
+
+    def abort(self) -> None:
+        """See :meth:`rsseg_edge.pipeline.Pipeline.abort`."""
+        self._pipeline.abort()
+        self.stop()
 
     def stop(self) -> None:
         """See :meth:`rsseg_edge.pipeline.Pipeline.stop`."""
@@ -215,47 +251,16 @@ class Job:
             self.source.close()  # it may be waiting for a frame that never comes
 
 
-def _page_address(request: Request) -> Address | None:
-    """Where the web page is served: known to be good before anything is opened."""
+def open_page(request: Request, say: Report) -> LivePage | None:
+    """The web page of a request, not served yet: its address is known to be good before anything is opened."""
     where = request.live_page if request.live_page is not None else request.outputs.page
     if where is not None:
         if request.live_page is not None and request.outputs.page is not None:
             raise UsageError("--live and --to live:// are one page: give one of them")
-        return parse_address(where, request.token)
+        return LivePage(parse_address(where, request.token), say)
     if request.token is not None:
         raise UsageError("--token goes with --live [HOST:]PORT")
     return None
-
-
-def _board(segmenter: Segmenter, stream: StreamMonitor | None, alpha: float) -> Board:
-    """What the page shows, with a box for what the model can be asked."""
-    if isinstance(segmenter, OpenVocabularySegmenter):
-        return Board("classes", partial(_ask_classes, segmenter), stream, alpha)
-    if isinstance(segmenter, ReferringSegmenter):
-        return Board("sentences", partial(_ask_sentences, segmenter), stream, alpha)
-    return Board(None, _ask_nothing, stream, alpha)
-
-
-def _ask_nothing(text: str) -> Sequence[str]:
-    raise UsageError("this model has classes of its own")
-
-
-def _ask_classes(segmenter: OpenVocabularySegmenter, text: str) -> Sequence[str]:
-    change = segmenter.set_classes(split_classes(text))
-    return [f"{change.encoded} new words encoded in {change.seconds:.1f} s"] if change.encoded else []
-
-
-def _ask_sentences(segmenter: ReferringSegmenter, text: str) -> Sequence[str]:
-    return segmenter.refer([sentence.strip() for sentence in text.split(";") if sentence.strip()])
-
-
-def _refer(segmenter: Segmenter, request: Request) -> tuple[str, ...]:
-    """Ask for the sentences; what was cut of them, a line each."""
-    if isinstance(segmenter, ReferringSegmenter):
-        return segmenter.refer(request.sentences)
-    if request.sentences:
-        raise UsageError(f"model {request.model} reads no sentences: --refer is for referring models such as cris")
-    return ()
 
 
 def _temporal(segmenter: Segmenter, source: Source, request: Request) -> TemporalSegmenter | None:
@@ -263,27 +268,6 @@ def _temporal(segmenter: Segmenter, source: Source, request: Request) -> Tempora
     if source.video is None and (wanted or request.flicker):
         raise UsageError("--smooth, --keyframes and --flicker are for videos: still images have no order in time")
     return TemporalSegmenter(cast(GridSegmenter, segmenter), request.steadiness) if wanted else None
-
-
-def set_vocabulary(segmenter: Segmenter, request: Request) -> Change | None:
-    """Set the classes that a request names; what that took.
-
-    Raises:
-        UsageError: it names some for a model that has its own, or none where the bundle has none either.
-    """
-    vocabulary = request.vocabulary
-    if not isinstance(segmenter, OpenVocabularySegmenter):
-        if vocabulary is not None or request.fast:
-            raise UsageError(
-                f"model {request.model} has classes of its own ({', '.join(segmenter.classes)}): "
-                f"--classes, --background, --threshold and --fast are for open-vocabulary models such as segearth-ov"
-            )
-        return None
-    segmenter.fast = request.fast
-    if vocabulary is None:
-        segmenter.table  # noqa: B018 (raises where there are no classes)
-        return None
-    return segmenter.set_classes(vocabulary.classes, background=vocabulary.background, threshold=vocabulary.threshold)
 
 
 def _sinks(source: Source, request: Request, threads: int, report: Report, say: Say) -> list[Sink]:
@@ -301,7 +285,9 @@ def _sinks(source: Source, request: Request, threads: int, report: Report, say: 
             sinks.append(ClassMaps(lambda frame: out / "class_maps" / f"{frame.index:06d}.png", sync=False))
     else:
         request.outputs.refuse_images(request.where)
-        if where.is_dir() and out.is_dir() and out.samefile(where):
+        if any(
+            Path(given).is_dir() and out.is_dir() and out.samefile(given) for given in (request.where, *request.also)
+        ):
             raise UsageError(f"{out} is the input folder: the next run would take the results for input; use -o")
         sinks = [OverlayImages(out, drawing.draw)]
         if request.class_maps:

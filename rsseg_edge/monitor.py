@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from rsseg_edge.event_log import tell
 from rsseg_edge.stages import Recent
 
 LOG = logging.getLogger("rsseg_edge.stream")
+TELL = 10.0  # seconds from one event of dropped frames to the next: a camera may drop 50 in one
 
 
 class State(str, Enum):
@@ -29,7 +31,6 @@ class Dropped(str, Enum):
     """Why a frame was not shown."""
 
     newer = "newer"  # a newer one came before the network was free
-    undecoded = "undecoded"  # the decoder fell behind and went on at the next key frame
     old = "old"  # older than the greatest lag before the network saw it
     late = "late"  # older than the greatest lag when it was finished
     failed = "failed"  # a stage raised an error
@@ -39,6 +40,9 @@ class Dropped(str, Enum):
 def shown_name(where: str) -> str:
     """What messages call a stream: its URL without user and password."""
     return re.sub(r"//[^/@]*@", "//", where)
+
+
+_LATE = frozenset({Dropped.old.value, Dropped.late.value})
 
 
 @dataclass(frozen=True)
@@ -73,32 +77,42 @@ class StreamMonitor:
 
     Args:
         name: of the stream, without credentials.
+        level: of the log's events that a stream was lost and came back; warnings are shown on a terminal.
 
     Attributes:
         ages: seconds from the arrival of a frame's packet to the moment at which it was given to the sinks, of every
             frame that was shown.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, level: int = logging.WARNING) -> None:
+        self.name, self._level = name, level
         self.ages = Recent()
         self._lock = threading.Lock()
         self._state, self._since, self._why = State.connecting, time.monotonic(), ""
         self._connections = self._received = self._shown = 0
         self._dropped: Counter[str] = Counter()
         self._last_arrival: float | None = None
+        self._untold: Counter[str] = Counter()
+        self._told = -TELL
 
     def enter(self, state: State, why: str = "") -> None:
-        """Change the state; tells the log ``rsseg_edge.stream``."""
+        """Change the state; tells the log ``rsseg_edge.stream`` of it."""
         with self._lock:
             before, self._state, self._since = self._state, state, time.monotonic()
             self._why = why or self._why
             self._connections += state is State.streaming and before is not State.streaming
             count = self._connections
-        if state is not before:
-            level = logging.WARNING if state is State.lost else logging.INFO
-            fields = {"stream": self.name, "state": state.value, "why": why, "connections": count}
-            LOG.log(level, "stream", extra={"fields": fields})
+        if state is before:
+            return
+        if state is State.lost:
+            tell(LOG, self._level, "lost", f"{self.name}: lost ({why})", stream=self.name, why=why)
+        elif state is State.streaming:
+            event = "opened" if count == 1 else "reopened"
+            level = logging.INFO if count == 1 else self._level  # who was told of the loss is told of the return
+            tell(LOG, level, event, f"{self.name}: {event}", stream=self.name, connections=count)
+        elif state is State.ended:
+            self._tell_dropped()
+            tell(LOG, logging.INFO, "ended", f"{self.name}: ended", stream=self.name)
 
     def receive(self) -> None:
         """Count a decoded frame."""
@@ -109,6 +123,25 @@ class StreamMonitor:
         """Count frames that are not shown."""
         with self._lock:
             self._dropped[reason.value] += count
+            self._untold[reason.value] += count
+            if time.monotonic() - self._told < TELL:
+                return
+        self._tell_dropped()
+
+    def restart(self, seconds: float) -> None:
+        """Tell the log that a reader hung for some time and another one takes its place."""
+        text = f"{self.name}: reading hangs for {seconds:g} s; begun anew"
+        tell(LOG, logging.WARNING, "decoder restarted", text, stream=self.name, seconds=seconds)
+
+    def _tell_dropped(self) -> None:
+        with self._lock:
+            untold, self._untold, self._told = self._untold, Counter(), time.monotonic()
+            totals = dict(self._dropped)
+        for reason, count in untold.items():
+            event = "late" if reason in _LATE else "dropped"
+            text = f"{self.name}: {count} frames dropped ({reason})"
+            fields = {"reason": reason, "count": count, "total": totals[reason]}
+            tell(LOG, logging.INFO, event, text, stream=self.name, **fields)
 
     def show(self, arrived: float | None, now: float) -> None:
         """Count a frame that arrived at a time and goes into the sinks now, both by ``time.monotonic``."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rsseg_edge.event_log import tell
 from rsseg_edge.flow import Flow
 from rsseg_edge.segmenter import Segmenter
 from rsseg_edge.sinks.base import Sink
@@ -80,7 +81,7 @@ class Pipeline:
         self._on_result: Callable[[Result], None] | None = None
         self._errors: list[Exception] = []
         self._failed_sinks: list[Sink] = []
-        self._stop = threading.Event()
+        self._stop, self._aborted = threading.Event(), False
         self._links = [Link[Any](QUEUE) for _ in range(4)]
         self._done = 0
         self._areas: dict[str, ClassArea] = {}
@@ -132,6 +133,11 @@ class Pipeline:
         for link in self._links[:2]:
             link.refuse()
 
+    def abort(self) -> None:
+        """What a second Ctrl-C does, for a run on another thread than the main one: drop what is not published."""
+        self._aborted = True
+        self.stop()
+
     def _start(self) -> list[threading.Thread]:
         prepare, infer, finish = self._segmenter.prepare, self._segmenter.infer, self._segmenter.finish
 
@@ -162,6 +168,10 @@ class Pipeline:
         for thread in threads:
             while thread.is_alive():
                 thread.join(timeout=0.2)  # a join without one keeps signals from the main thread on some systems
+                if self._aborted:
+                    raise KeyboardInterrupt
+        if self._aborted:
+            raise KeyboardInterrupt
 
     def _close(self) -> None:
         """Publish every sink but one that failed."""
@@ -190,6 +200,7 @@ class Pipeline:
             pass
         except Exception as error:
             self._errors.append(error)
+            self._tell_failed(logging.INFO, "decode", str(error))
         finally:
             out.end()
 
@@ -213,7 +224,7 @@ class Pipeline:
                 except Exception as error:
                     if not flow.survives(frame_of(item)):
                         raise
-                    LOG.error("frame failed", extra={"fields": {"stage": name, "error": str(error)}})
+                    self._tell_failed(logging.WARNING, name, str(error))
                     flow.leave()
                     continue
                 times.add(begin)
@@ -222,9 +233,14 @@ class Pipeline:
             pass
         except Exception as error:
             self._errors.append(error)
+            self._tell_failed(logging.INFO, name, str(error))  # whoever runs this shows it in the end
         finally:
             given.refuse()
             out.end()
+
+    def _tell_failed(self, level: int, stage: str, error: str) -> None:
+        name = self._flow.name
+        tell(LOG, level, "stage failed", f"{name}: {stage}: {error}", stream=name, stage=stage, error=error)
 
     def _write_all(self, given: Link[Result]) -> None:
         times = self.stages["write"]
@@ -237,6 +253,7 @@ class Pipeline:
                 self._flow.leave()
         except Exception as error:
             self._errors.append(error)
+            self._tell_failed(logging.INFO, "write", str(error))
         finally:
             given.refuse()
 
@@ -251,7 +268,7 @@ class Pipeline:
                 if not self._flow.live or len(self._failed_sinks) == len(self._sinks):
                     raise
                 self._errors.append(error)  # the others of a live run go on
-                LOG.error("sink failed", extra={"fields": {"sink": type(sink).__name__, "error": str(error)}})
+                self._tell_failed(logging.WARNING, f"write, {type(sink).__name__}", str(error))
         self._done += 1
         table = result.segmentation.table
         for name, color, pixels in zip(table.names, table.colors, result.pixels.tolist(), strict=True):

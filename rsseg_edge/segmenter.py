@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rsseg_edge.bundle import Bundle, InputSpec, open_bundle
 from rsseg_edge.engines.choose import EngineName, Say, open_engine, runs_on_cpu
 from rsseg_edge.engines.graph_file import read_graph
+from rsseg_edge.engines.shared import BatchCounts
 from rsseg_edge.errors import UsageError
 from rsseg_edge.segmenters.open_vocabulary import OpenVocabularySegmenter
 from rsseg_edge.segmenters.referring import ReferringSegmenter
@@ -127,6 +128,7 @@ def load(
     engine: EngineName = "auto",
     precision: PrecisionName | None = None,
     say: Say | None = None,
+    shared: BatchCounts | None = None,
 ) -> Segmenter:
     """Open a shipped bundle by name, or any bundle by its folder.
 
@@ -139,6 +141,8 @@ def load(
         precision: of the graphs, where the bundle has more than one; None takes the faster one, see
             :func:`rsseg_edge.variants.choose_precision`.
         say: told in a line which engine it is and why, and what takes long; None writes it to the log ``rsseg_edge``.
+        shared: given, any number of threads may infer at once, and where the graph takes a batch, what they ask for at
+            the same time goes through it together; counted here.
 
     Returns:
         For a bundle of an open vocabulary, an
@@ -157,11 +161,16 @@ def load(
         if long_side is not None:
             side = bundle.manifest.referring.size
             raise UsageError(f"model {bundle.manifest.name} sees every image at {side} pixels: leave the long side out")
-        return ReferringSegmenter(bundle, threads=threads, engine=engine, say=say)
+        return ReferringSegmenter(bundle, threads=threads, engine=engine, say=say, shared=shared)
     long_side = long_side or bundle.manifest.input.image_long_side
     if bundle.manifest.task == "open-vocabulary":
-        return OpenVocabularySegmenter(bundle, long_side=long_side, threads=threads, engine=engine, say=say)
-    network = open_engine(read_graph(bundle), threads=threads, engine=engine, say=say)
+        return OpenVocabularySegmenter(
+            bundle, long_side=long_side, threads=threads, engine=engine, say=say, shared=shared
+        )
+    batch = ("image", 0)
+    network = open_engine(
+        read_graph(bundle), threads=threads, engine=engine, say=say, pad=(batch,), join=batch, shared=shared
+    )
     return SemanticSegmenter(network, bundle.manifest.class_table(), bundle.manifest.input, long_side=long_side)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -186,3 +189,66 @@ def small_tiny():
         return network
 
     return build
+
+
+SENDER_RATE = 50
+
+
+class Sender:
+    """Sends MPEG-TS over UDP on the loopback, a frame every 20 ms, its number in its brightness."""
+
+    def __init__(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def address(self) -> str:
+        return f"udp://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._send, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _send(self) -> None:
+        with av.open(f"{self.address}?pkt_size=1316", "w", format="mpegts") as output:
+            video = output.add_stream(
+                "libx264", rate=SENDER_RATE, options={"preset": "ultrafast", "tune": "zerolatency", "g": "10"}
+            )
+            video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+            number = 0
+            while not self._stop.is_set():
+                picture = av.VideoFrame.from_ndarray(np.full((64, 96, 3), number % 200 + 20, np.uint8), format="rgb24")
+                picture.pts = number
+                output.mux(video.encode(picture))
+                number += 1
+                time.sleep(1 / SENDER_RATE)
+
+
+@pytest.fixture
+def new_sender() -> Iterator[Callable[[], Sender]]:
+    """Starts senders, each on a port of its own."""
+    senders: list[Sender] = []
+
+    def start() -> Sender:
+        senders.append(Sender())
+        senders[-1].start()
+        return senders[-1]
+
+    yield start
+    for sender in senders:
+        sender.stop()
+
+
+@pytest.fixture
+def sender(new_sender: Callable[[], Sender]) -> Sender:
+    """One that sends."""
+    return new_sender()

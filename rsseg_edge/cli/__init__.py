@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, NoReturn
 
@@ -50,3 +52,14 @@ def run_app(app: typer.Typer) -> NoReturn:
 def say(line: str) -> None:
     """One line on stderr, where progress and messages go; stdout is for results."""
     print(line, file=sys.stderr, flush=True)
+
+
+def stop_by_signal(stop: Callable[[], None]) -> None:
+    """Let Ctrl-C, or a service that is stopped, end a run in order; a second one does not wait."""
+
+    def handle(signum: int, _: object) -> None:
+        signal.signal(signum, signal.default_int_handler)
+        stop()
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, handle)

@@ -52,6 +52,9 @@ def export(
     size: Annotated[
         str | None, typer.Option(metavar="HxW", help="The only input size, for a runtime that wants one.")
     ] = None,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="segclip: a graph of several images at once, for several streams on a GPU.")
+    ] = False,
     images: Annotated[
         str | None, typer.Option(help="Images or video to check the export on. [default: generated scenes]")
     ] = None,
@@ -121,6 +124,8 @@ def export(
         raise UsageError("--score measures a bundle of its own: leave --variant out")
     if (capability is not None) != (target is Target.rtx):
         raise UsageError("--target rtx and --compute-capability 8.6,12.0 go together")
+    if batch and (quantized or target is not Target.onnx or not model.startswith("segclip")):
+        raise UsageError("--batch is for a bundle of segclip in fp32 or fp16")
     canvas = _size(size)
     named = None if classes is None else tuple(name.strip() for name in classes.split(";") if name.strip())
     try:
@@ -140,6 +145,7 @@ def export(
         precision=precision.value,
         checkpoint=checkpoint,
         size=canvas,
+        batch=batch,
         images=images,
         official=official,
         clip=clip,

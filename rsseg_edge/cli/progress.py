@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TypeVar
 
@@ -81,6 +82,23 @@ class FrameProgress(Bar):
     def advance(self, _: Result) -> None:
         """One frame more; may be called from any thread."""
         self._bar.advance(self._task)
+
+
+class LaneProgress(Bar):
+    """A bar for each of several inputs.
+
+    Args:
+        expected: frames of each, by name; None where nobody knows.
+    """
+
+    def __init__(self, expected: Mapping[str, int | None]) -> None:
+        super().__init__("", (MofNCompleteColumn(), _Rate()))
+        self._bar.remove_task(self._task)
+        self._lanes = {name: self._bar.add_task(escape(name), total=total) for name, total in expected.items()}
+
+    def advance(self, name: str, _: Result) -> None:
+        """One frame more of an input; may be called from any thread."""
+        self._bar.advance(self._lanes[name])
 
 
 class StepProgress(Bar):

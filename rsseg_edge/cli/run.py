@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Mapping
 from enum import Enum
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsseg_edge.cli import INTERRUPTED, EngineChoice, PrecisionChoice, run_app, say
+from rsseg_edge.cli import INTERRUPTED, EngineChoice, PrecisionChoice, run_app, say, stop_by_signal
 
 if TYPE_CHECKING:
     from rsseg_edge.variants import PrecisionName
@@ -30,10 +29,11 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 def run(
     where: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            metavar="INPUT",
-            help="Video, image, folder of images, scene, list of scenes, quoted glob; rtsp://, udp://, /dev/video0, -.",
+            metavar="INPUT...",
+            help="Video, image, folder of images, scene, list of scenes, quoted glob; rtsp://, udp://, /dev/video0, "
+            "csi://0, -. Several videos and streams share one network.",
         ),
     ],
     model: Annotated[str, typer.Option(help="Shipped bundle by name, or any bundle's folder.")] = "segclip-tiny",
@@ -106,6 +106,13 @@ def run(
         str | None, typer.Option(metavar="[HOST:]PORT", help="Show the run as a web page, on this machine alone.")
     ] = None,
     token: Annotated[str | None, typer.Option(help="Of --live where HOST is reached by others.")] = None,
+    latest: Annotated[
+        bool, typer.Option("--latest", help="Of standard input the newest frame alone, as of a live stream.")
+    ] = False,
+    log: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Append events (stream opened, lost, ...) as JSON lines; - is stdout."),
+    ] = None,
     to: Annotated[
         list[str] | None,
         typer.Option(
@@ -151,8 +158,13 @@ def run(
     (classes as a COG), .gpkg (polygons), .csv and .json (areas), .png (quick-look), .html (map) and .stac.json. Memory
     does not grow with its area. A run that was stopped in any way goes on when the same command is given again.
 
-    A live stream (rtsp://, rtsps://, udp://, srt://, a camera, - for standard input) is shown at its newest frame; it
-    is opened again when it is lost, until Ctrl-C.
+    A live stream (rtsp://, rtsps://, udp://, srt://; '/dev/video0?size=1280x720&rate=30' for a USB camera, csi://0 for
+    one on a Jetson's CSI port) is shown at its newest frame; it is opened again when it is lost, until Ctrl-C. Of
+    standard input (-) every frame is taken; with --latest the newest, for a pipe that is live.
+
+    Several videos and streams run at once: each has its results in OUT/NAME and memory of its own, one that fails does
+    not stop the others, and what waits for the network at the same time goes through it as one batch where the model
+    takes one, in turn where not. Several still images, as a shell makes of photos/*.jpg, are one run.
 
     --to sends the overlay elsewhere: into a file, to whoever watches an MPEG-TS, to an RTSP server, onto a page. A
     receiver that goes away does not hold the run up; it is found again. A killed run's part file can be played.
@@ -164,6 +176,8 @@ def run(
     a second one drops them. Exit codes: 0 done, 1 something failed or could not be read, 2 the request cannot be met,
     3 parts of a scene could not be read and have no data now, 130 interrupted.
     """
+    from rsseg_edge.asked_model import Vocabulary
+    from rsseg_edge.cli.log import beside_log, start_log
     from rsseg_edge.cli.progress import FrameProgress
     from rsseg_edge.cli.summary import (
         print_pushes,
@@ -171,19 +185,23 @@ def run(
         print_stream,
         print_table,
         pushes_json,
+        say_asked,
         steadiness_json,
         stream_json,
         summary_json,
     )
     from rsseg_edge.errors import UsageError
-    from rsseg_edge.job import Job, Request, Vocabulary
+    from rsseg_edge.job import Job, Request
     from rsseg_edge.maps import MapRequest
     from rsseg_edge.outputs import Outputs
     from rsseg_edge.prompts.vocabulary import split_classes
-    from rsseg_edge.scenes.probe import scene_inputs
+    from rsseg_edge.scenes.probe import scene_inputs_of
     from rsseg_edge.sources.base import Selection
+    from rsseg_edge.sources.names import Kind, kind_of
     from rsseg_edge.temporal.segmenter import Steadiness
 
+    if log is not None:
+        start_log(log, as_json)
     problems: list[str] = []
 
     def report(line: str) -> None:
@@ -202,7 +220,7 @@ def run(
         "--workers": workers, "--cluster": cluster,
     }  # fmt: skip
     number: PrecisionName | None = precision.value if precision else None
-    scenes = scene_inputs(where)
+    scenes = scene_inputs_of(where)
     if scenes is not None:
         frame_options = {
             "--class-maps": class_maps, "--long-side": long_side, "--max-frames": max_frames, "--stride": stride != 1,
@@ -210,9 +228,9 @@ def run(
             "--mosaic": mosaic, "--telemetry": telemetry, "--telemetry-offset": telemetry_offset, "--dem": dem,
             "--ground": ground, "--fov": fov, "--mount": mount,
             "--class-video": class_video, "--coco": coco, "--to": to or None, "--max-mbit": max_mbit,
-            "--smooth": smooth, "--keyframes": keyframes != 1, "--flicker": flicker,
+            "--smooth": smooth, "--keyframes": keyframes != 1, "--flicker": flicker, "--latest": latest,
         }  # fmt: skip
-        _refuse(frame_options, f"{where} is georeferenced: {{}} is for videos and images")
+        _refuse(frame_options, f"{where[0]} is georeferenced: {{}} is for videos and images")
         from rsseg_edge.cli.scenes import SceneArguments, run_scenes
 
         given = SceneArguments(
@@ -220,40 +238,36 @@ def run(
         )
         run_scenes(scenes, given, model, out, vocabulary, fast, names, alpha, threads, engine.value, as_json, number)
         return
-    _refuse(scene_options, f"{{}} is for georeferenced scenes, and {where} is none")
+    _refuse(scene_options, f"{{}} is for georeferenced scenes, and {where[0]} is none")
     selection = Selection(start, end, stride, max_frames)
     maps = MapRequest(geo, geo_merge, mosaic, gsd, telemetry, telemetry_offset, dem, ground, _field_of_view(fov), mount)
+    one_run = len(where) == 1 or all(kind_of(given) is Kind.stills for given in where)
     request = Request(
-        where, model, out, selection, names, alpha, class_maps, long_side, threads,
+        where[0], model, out, selection, names, alpha, class_maps, long_side, threads,
         vocabulary=vocabulary, fast=fast, sentences=refer or (), maps=maps, engine=engine.value, precision=number,
         steadiness=Steadiness(smooth, keyframes), flicker=flicker, max_lag=max_lag, transport=rtsp_transport.value,
         live_page=live, token=token, outputs=Outputs(to or (), max_mbit, class_video, coco),
+        also=where[1:] if one_run else (), latest=latest,
     )  # fmt: skip
+    if not one_run:
+        from rsseg_edge.cli.several import run_several
+
+        run_several(request, where, as_json, log)
+        return
     job = Job(request, report, say)
-    for note in job.notes:
-        say(f"warning: {note}")
-    if job.change is not None and job.change.encoded:
-        say(f"{job.change.encoded} new words encoded in {job.change.seconds:.1f} s; they are kept for the next run")
-
-    def stop(signum: int, _: object) -> None:
-        signal.signal(signum, signal.default_int_handler)  # the second one does not wait
-        job.stop()
-
-    for signum in (signal.SIGINT, signal.SIGTERM):  # a service that is stopped closes its files, too
-        signal.signal(signum, stop)
+    say_asked(job.model)
+    stop_by_signal(job.stop)
     with FrameProgress(job.source.expected) as progress:
         outcome = job.run(on_result=progress.advance)
     if as_json:
-        print(
-            summary_json(
-                outcome, job.counted(outcome), problems, steadiness_json(job) | stream_json(job) | pushes_json(job)
-            )
-        )
+        more = steadiness_json(job) | stream_json(job) | pushes_json(job)
+        print(summary_json(outcome, job.counted(outcome), problems, more))
     else:
-        print_table(outcome, job.counted(outcome), out)
-        print_steadiness(job, outcome)
-        print_stream(job)
-        print_pushes(job)
+        with beside_log(log):
+            print_table(outcome, job.counted(outcome), out)
+            print_steadiness(job, outcome)
+            print_stream(job)
+            print_pushes(job)
     if outcome.error is not None:
         raise outcome.error
     if outcome.stopped:

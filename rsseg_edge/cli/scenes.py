@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rsseg_edge.asked_model import Vocabulary
 from rsseg_edge.cli import INTERRUPTED, say
 from rsseg_edge.cli.progress import PixelProgress
 from rsseg_edge.engines.choose import EngineName
 from rsseg_edge.errors import RssegError, UsageError
-from rsseg_edge.job import Vocabulary
 from rsseg_edge.scenes.polygon_files import parse_formats
 from rsseg_edge.scenes.run import SceneJob, SceneOutcome, scene_names
 from rsseg_edge.scenes.scene import Options

@@ -10,8 +10,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rsseg_edge.asked_model import AskedModel
+from rsseg_edge.cli import say
 from rsseg_edge.job import Job
 from rsseg_edge.pipeline import Outcome
+
+
+def say_asked(model: AskedModel) -> None:
+    """What was cut or had to be encoded of what a model was asked; on stderr, nothing where nothing was."""
+    for note in model.notes:
+        say(f"warning: {note}")
+    if model.change is not None and model.change.encoded:
+        say(f"{model.change.encoded} new words encoded in {model.change.seconds:.1f} s; they are kept for the next run")
 
 
 def print_table(outcome: Outcome, counted: Sequence[str], out: Path) -> None:
@@ -122,29 +132,33 @@ def steadiness_json(job: Job) -> dict[str, object]:
 
 def summary_json(outcome: Outcome, counted: Sequence[str], problems: Sequence[str], more: Mapping[str, object]) -> str:
     """The same as one JSON object, with ``more`` in it."""
-    return json.dumps(
-        {
-            "frames": outcome.frames,
-            "seconds": round(outcome.seconds, 3),
-            "frames_per_second": round(outcome.frames / outcome.seconds, 2) if outcome.seconds else 0.0,
-            "complete": not (problems or outcome.error or outcome.stopped),
-            "problems": [*problems, *([str(outcome.error)] if outcome.error else [])],
-            **more,
-            "stages": {
-                name: {
-                    "median_ms": round(1e3 * times.quantile(0.5), 3),
-                    "p99_ms": round(1e3 * times.quantile(0.99), 3),
-                    "cpu_ms": round(1e3 * times.cpu.mean, 3),
-                }
-                for name, times in outcome.stages.items()
-            },
-            "classes": {
-                name: {
-                    "pixels": outcome.areas[name].pixels,
-                    "share": round(outcome.areas[name].pixels / outcome.pixels, 6),
-                }
-                for name in counted
-            },
+    return json.dumps(summary(outcome, counted, problems, more), ensure_ascii=False)
+
+
+def summary(
+    outcome: Outcome, counted: Sequence[str], problems: Sequence[str], more: Mapping[str, object]
+) -> dict[str, object]:
+    """What :func:`summary_json` writes."""
+    return {
+        "frames": outcome.frames,
+        "seconds": round(outcome.seconds, 3),
+        "frames_per_second": round(outcome.frames / outcome.seconds, 2) if outcome.seconds else 0.0,
+        "complete": not (problems or outcome.error or outcome.stopped),
+        "problems": [*problems, *([str(outcome.error)] if outcome.error else [])],
+        **more,
+        "stages": {
+            name: {
+                "median_ms": round(1e3 * times.quantile(0.5), 3),
+                "p99_ms": round(1e3 * times.quantile(0.99), 3),
+                "cpu_ms": round(1e3 * times.cpu.mean, 3),
+            }
+            for name, times in outcome.stages.items()
         },
-        ensure_ascii=False,
-    )
+        "classes": {
+            name: {
+                "pixels": outcome.areas[name].pixels,
+                "share": round(outcome.areas[name].pixels / outcome.pixels, 6),
+            }
+            for name in counted
+        },
+    }

@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from rsseg_edge.engines.base import Arrays, Engine, EngineAbsentError, Pending
 from rsseg_edge.engines.graph_file import GraphFile
+from rsseg_edge.engines.onnx_file import read_signature
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine, has_cuda_provider
 from rsseg_edge.engines.padding import Side
+from rsseg_edge.engines.shared import BatchCounts, SharedEngine
 from rsseg_edge.errors import UsageError
 
 EngineName = Literal["auto", "tensorrt", "tensorrt-rtx", "onnxruntime-gpu", "onnxruntime"]
@@ -27,6 +29,8 @@ def open_engine(
     engine: EngineName = "auto",
     say: Say | None = None,
     pad: Collection[Side] = (),
+    join: Side | None = None,
+    shared: BatchCounts | None = None,
 ) -> Engine:
     """A runtime for a graph.
 
@@ -37,12 +41,20 @@ def open_engine(
             TensorRT-RTX only where the bundle brings engines for it.
         say: told what was chosen and why, and what takes long; None writes it to the log ``rsseg_edge``.
         pad: free sides that may be filled up with zeros; see :mod:`rsseg_edge.engines.padding`.
+        join: the side along which frames of several threads are joined to a batch, where it is free.
+        shared: given, any number of threads may use the engine at once; counts what goes through. See
+            :mod:`rsseg_edge.engines.shared`.
 
     Raises:
         UsageError: the engine that was asked for is not there.
         RssegError: it does not load the graph.
     """
     say = say or logging.getLogger("rsseg_edge").info
+    opened = _choose(graph, threads, engine, say, pad)
+    return opened if shared is None else SharedEngine(opened, read_signature(graph.model, graph.name), join, shared)
+
+
+def _choose(graph: GraphFile, threads: int | None, engine: EngineName, say: Say, pad: Collection[Side]) -> Engine:
     if engine == "auto":
         skipped = () if graph.engines else ("tensorrt-rtx",)
         names = [name for name in ENGINES[1:] if name not in skipped]

@@ -33,7 +33,7 @@ class Board:
     """
 
     def __init__(self, kind: str | None, ask: Ask, stream: StreamMonitor | None, alpha: float) -> None:
-        self.kind, self._ask, self._stream, self._alpha = kind, ask, stream, alpha
+        self.kind, self._ask, self.stream, self._alpha = kind, ask, stream, alpha
         self._changed = threading.Condition()
         self._latest: Result | None = None
         self._number = 0
@@ -123,32 +123,7 @@ class Board:
                 {"name": name, "color": list(color), "share": round(int(pixels) / total, 5)}
                 for name, color, pixels in zip(table.names, table.colors, result.pixels, strict=True)
             ]
-        if self._stream is not None:
-            status = self._stream.status()
-            found["stream"] = asdict(status) | {"state": status.state.value, "largest_age": self._stream.ages.largest}
+        if self.stream is not None:
+            status = self.stream.status()
+            found["stream"] = asdict(status) | {"state": status.state.value, "largest_age": self.stream.ages.largest}
         return found
-
-    def metrics(self) -> str:
-        """The same as Prometheus' text."""
-        state = self.state()
-        lines = ["# TYPE rsseg_frames_total counter", f"rsseg_frames_total {state['frames']}"]
-        lines += ["# TYPE rsseg_frame_rate gauge", f"rsseg_frame_rate {state['rate']}"]
-        lines.append("# TYPE rsseg_stage_seconds gauge")
-        for name, times in state["stages"].items():
-            for quantile, key in (("0.5", "median_ms"), ("0.99", "p99_ms")):
-                lines.append(f'rsseg_stage_seconds{{stage="{name}",quantile="{quantile}"}} {times[key] / 1e3:.6g}')
-        lines.append("# TYPE rsseg_class_share gauge")
-        lines += [f'rsseg_class_share{{class="{_label(c["name"])}"}} {c["share"]}' for c in state["classes"]]
-        if stream := state["stream"]:
-            lines += ["# TYPE rsseg_stream_connections_total counter"]
-            lines += [f"rsseg_stream_connections_total {stream['connections']}"]
-            lines += ["# TYPE rsseg_stream_up gauge", f"rsseg_stream_up {int(stream['state'] == 'streaming')}"]
-            lines.append("# TYPE rsseg_dropped_frames_total counter")
-            lines += [f'rsseg_dropped_frames_total{{reason="{r}"}} {n}' for r, n in stream["dropped"].items()]
-            if stream["age"] is not None:
-                lines += ["# TYPE rsseg_age_seconds gauge", f"rsseg_age_seconds {stream['age']:.3f}"]
-        return "\n".join(lines) + "\n"
-
-
-def _label(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")

@@ -1,7 +1,7 @@
 "use strict";
 const find = id => document.getElementById(id);
 const hidden = new Set();
-let failed = false, known = "";
+let failed = false, known = "", listed = "", stream = decodeURIComponent(location.hash.slice(1));
 
 function svg(kind, attributes) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", kind);
@@ -11,8 +11,34 @@ function svg(kind, attributes) {
 
 function watch() {
   const query = new URLSearchParams([...hidden].map(name => ["hide", name]));
+  query.append("stream", stream);
   query.append("t", Date.now());
   find("video").src = "video?" + query;
+}
+
+function choose(name) {
+  if (name === stream) return;
+  stream = name;
+  history.replaceState(null, "", "#" + encodeURIComponent(name));
+  hidden.clear();
+  known = listed = "";
+  watch();
+}
+
+function streams(all) {
+  const names = Object.keys(all), now = JSON.stringify(all) + stream;
+  if (!names.includes(stream)) stream = names[0];
+  if (now === listed) return;
+  listed = now;
+  find("streams").hidden = names.length < 2;
+  find("streams").replaceChildren(...names.map(name => {
+    const button = Object.assign(document.createElement("button"), {type: "button", title: all[name]});
+    button.textContent = name;
+    button.classList.toggle("bad", !["running", "streaming"].includes(all[name]));
+    button.setAttribute("aria-pressed", name === stream);
+    button.addEventListener("click", () => choose(name));
+    return button;
+  }));
 }
 
 function rgb(color) { return `rgb(${color.join(",")})`; }
@@ -55,16 +81,17 @@ function chart(history, classes) {
 }
 
 function show(state) {
-  const stream = state.stream, pill = find("state");
-  pill.textContent = state.ended ? "ended" : stream ? stream.state : "running";
-  pill.classList.toggle("bad", !!stream && stream.state !== "streaming");
+  const source = state.stream, pill = find("state");
+  pill.textContent = state.ended ? "ended" : source ? source.state : "running";
+  pill.classList.toggle("bad", !!source && source.state !== "streaming");
   let numbers = `${state.frames} frames, ${state.rate.toFixed(1)} a second`;
-  if (stream) {
-    const dropped = Object.values(stream.dropped).reduce((a, b) => a + b, 0);
-    numbers += stream.age === null ? "" : `, ${stream.age.toFixed(2)} s old`;
-    numbers += `, ${dropped} dropped, ${stream.connections} connection${stream.connections === 1 ? "" : "s"}` + (stream.state === "lost" ? ` (${stream.why})` : "");
+  if (source) {
+    const dropped = Object.values(source.dropped).reduce((a, b) => a + b, 0);
+    numbers += source.age === null ? "" : `, ${source.age.toFixed(2)} s old`;
+    numbers += `, ${dropped} dropped, ${source.connections} connection${source.connections === 1 ? "" : "s"}` + (source.state === "lost" ? ` (${source.why})` : "");
   }
   find("numbers").textContent = numbers;
+  streams(state.streams);
   legend(state.classes);
   chart(state.history, state.classes);
   find("stages").replaceChildren(...Object.entries(state.stages).map(([name, times]) => {
@@ -78,7 +105,7 @@ function show(state) {
 
 async function poll() {
   try {
-    const answer = await fetch("state", {signal: AbortSignal.timeout(4000)});
+    const answer = await fetch("state?" + new URLSearchParams({stream}), {signal: AbortSignal.timeout(4000)});
     if (!answer.ok) throw new Error(answer.status);
     show(await answer.json());
     if (failed) watch();
@@ -102,5 +129,6 @@ find("ask").addEventListener("submit", async event => {
   } catch { answer.textContent = "the run does not answer"; answer.className = "bad"; }
 });
 find("video").addEventListener("error", () => { if (!failed) setTimeout(watch, 1000); });
+window.addEventListener("hashchange", () => choose(decodeURIComponent(location.hash.slice(1))));
 watch();
 poll();

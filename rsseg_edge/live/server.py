@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
+from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from rsseg_edge.errors import RssegError
 from rsseg_edge.live.address import COOKIE, Address
 from rsseg_edge.live.board import Board
+from rsseg_edge.live.metrics import metrics_text
 
 FOLDER = Path(__file__).parent
 FILES = {
@@ -28,11 +31,11 @@ POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-acti
 
 
 class LiveServer:
-    """Serves a board until it is closed.
+    """Serves boards until it is closed.
 
     Args:
         address: where.
-        board: what.
+        boards: what, by the streams' names.
 
     Attributes:
         url: of the page; without the token.
@@ -41,10 +44,10 @@ class LiveServer:
         RssegError: the port is taken, or not this machine's.
     """
 
-    def __init__(self, address: Address, board: Board) -> None:
+    def __init__(self, address: Address, boards: Mapping[str, Board]) -> None:
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        server = type("Server", (ThreadingHTTPServer,), {"address_family": family, "daemon_threads": True})
-        handler = type("Handler", (_Handler,), {"address": address, "board": board})
+        server = type("Server", (_Server,), {"address_family": family})
+        handler = type("Handler", (_Handler,), {"address": address, "boards": boards})
         try:
             self._server: ThreadingHTTPServer = server((address.host, address.port), handler)
         except OSError as error:
@@ -59,9 +62,18 @@ class LiveServer:
         self._server.server_close()
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that goes in the middle of an answer is no error of ours."""
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
+            super().handle_error(request, client_address)
+
+
 class _Handler(BaseHTTPRequestHandler):
     address: Address
-    board: Board
+    boards: Mapping[str, Board]
     timeout = 20  # seconds that a client may say or take nothing
 
     def do_GET(self) -> None:
@@ -70,15 +82,18 @@ class _Handler(BaseHTTPRequestHandler):
         token = query.get("token", [None])[0]
         if not self._is_admitted(token):
             return
+        board = self._board(query)
         if url.path in FILES:
             name, kind = FILES[url.path]
             self._send((FOLDER / name).read_bytes(), f"{kind}; charset=utf-8", token)
         elif url.path == "/state":
-            self._send(json.dumps(self.board.state()).encode(), "application/json")
+            states = {name: _standing(other) for name, other in dict(self.boards).items()}
+            self._send(json.dumps(board.state() | {"streams": states}).encode(), "application/json")
         elif url.path == "/metrics":
-            self._send(self.board.metrics().encode(), "text/plain; version=0.0.4; charset=utf-8")
+            text = metrics_text({name: other.state() for name, other in dict(self.boards).items()})
+            self._send(text.encode(), "text/plain; version=0.0.4; charset=utf-8")
         elif url.path == "/video":
-            self._stream(frozenset(query.get("hide", [])))
+            self._stream(board, frozenset(query.get("hide", [])))
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
 
@@ -95,10 +110,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return
         text = self.rfile.read(length).decode("utf-8", "replace")
-        self._send(json.dumps(self.board.ask(text)).encode(), "application/json")
+        # All streams are of one model: it does not matter which board is asked.
+        self._send(json.dumps(self._board({}).ask(text)).encode(), "application/json")
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: a line a picture would bury the run's own."""
+
+    def _board(self, query: Mapping[str, list[str]]) -> Board:
+        """Of the stream that a request names; the first one where it names none that there is."""
+        return self.boards.get(query.get("stream", [""])[0]) or next(iter(self.boards.values()))
 
     def _is_admitted(self, token: str | None) -> bool:
         if not self.address.admits_host(self.headers.get("Host")):
@@ -122,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _stream(self, hidden: frozenset[str]) -> None:
+    def _stream(self, board: Board, hidden: frozenset[str]) -> None:
         """Pictures until the client goes; always the newest, so that a slow one misses some and none is late."""
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={BOUNDARY}")
@@ -130,8 +150,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         number = 0
         try:
-            while not self.board.ended:
-                found = self.board.picture(number, hidden)
+            while not board.ended:
+                found = board.picture(number, hidden)
                 if found is None:
                     continue
                 number, data = found
@@ -140,3 +160,10 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             pass  # the page was closed
         self.close_connection = True
+
+
+def _standing(board: Board) -> str:
+    """Of a stream in a word."""
+    if board.ended:
+        return "ended"
+    return "running" if board.stream is None else board.stream.state.value

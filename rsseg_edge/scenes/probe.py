@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 from rsseg_edge.errors import RssegError, UsageError
@@ -12,6 +13,22 @@ SUFFIXES = frozenset({".tif", ".tiff", ".vrt", ".jp2", ".j2k"})
 _ALWAYS = frozenset({".vrt", ".jp2", ".j2k"})
 _REMOTE = {"s3://": "/vsis3/", "gs://": "/vsigs/", "http://": "/vsicurl/http://", "https://": "/vsicurl/https://"}
 _GEO_TAGS = frozenset({33550, 34264, 34735})  # ModelPixelScale, ModelTransformation, GeoKeyDirectory (GeoTIFF 1.1)
+
+
+def scene_inputs_of(inputs: Sequence[str]) -> list[str] | None:
+    """The scenes that several INPUTs name; None where they name something else.
+
+    Raises:
+        UsageError: some are scenes and some are not; or see :func:`scene_inputs`.
+        RssegError: see there.
+    """
+    found = {where: scene_inputs(where) for where in inputs}
+    scenes = [scene for named in found.values() for scene in named or ()]
+    other = next((where for where, named in found.items() if named is None), None)
+    if scenes and other is not None:
+        scene = next(where for where, named in found.items() if named is not None)
+        raise UsageError(f"{scene} is georeferenced and {other} is not: give them in runs of their own")
+    return scenes or None
 
 
 def scene_inputs(where: str) -> list[str] | None:

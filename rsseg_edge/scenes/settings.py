@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rsseg_edge.asked_model import Vocabulary
 from rsseg_edge.bundle import InputSpec
 from rsseg_edge.engines.choose import EngineName
 from rsseg_edge.errors import UsageError
-from rsseg_edge.job import Vocabulary
 from rsseg_edge.scenes.georeference import GeoReference
 from rsseg_edge.scenes.scene import Options
 from rsseg_edge.scenes.windows import Axis, Plan

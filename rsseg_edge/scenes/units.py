@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from rsseg_edge.asked_model import Question, set_vocabulary
 from rsseg_edge.engines.choose import Say
 from rsseg_edge.errors import UsageError
-from rsseg_edge.job import Request, set_vocabulary
 from rsseg_edge.scenes.gdal import environment
 from rsseg_edge.scenes.scene import Scene
 from rsseg_edge.scenes.segment import Band, BandRun
@@ -77,8 +77,7 @@ def open_model(
     )
     if not isinstance(segmenter, ScoringSegmenter):
         raise UsageError(f"model {request.model} has no class scores to blend: scenes take semantic models")
-    asked = Request("", request.model, vocabulary=request.vocabulary, fast=request.fast)
-    change = set_vocabulary(segmenter, asked)
+    change = set_vocabulary(segmenter, Question(request.model, request.vocabulary, request.fast))
     return segmenter, change  # type: ignore[return-value]  # it is both protocols
 
 

@@ -13,6 +13,7 @@ from rsseg_edge.bundle import Bundle, VocabularySpec
 from rsseg_edge.engines.base import Engine
 from rsseg_edge.engines.choose import EngineName, Say, open_engine
 from rsseg_edge.engines.graph_file import read_graph
+from rsseg_edge.engines.shared import BatchCounts
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.postprocess.enlarge import enlarge
 from rsseg_edge.preprocess.check import check_image
@@ -81,6 +82,7 @@ class OpenVocabularySegmenter:
         threads: cores of one inference; None takes all.
         engine: what runs the network; sentences are encoded on the CPU, once a word.
         say: see :func:`rsseg_edge.segmenter.load`.
+        shared: see there.
 
     Attributes:
         fast: windows side by side in place of half overlapping, and cosines enlarged bilinearly in place of by
@@ -101,6 +103,7 @@ class OpenVocabularySegmenter:
         threads: int | None = None,
         engine: EngineName = "auto",
         say: Say | None = None,
+        shared: BatchCounts | None = None,
     ) -> None:
         manifest = bundle.manifest
         assert manifest.vocabulary is not None, "the manifest was validated"
@@ -110,7 +113,9 @@ class OpenVocabularySegmenter:
         self.fast = False
         # A window's result does not depend on the other windows, nor a word's cosines on the other words.
         pad = (("crops", 0), ("text", 0))
-        self._engine: Engine = open_engine(read_graph(bundle), threads=threads, engine=engine, say=say, pad=pad)
+        self._engine: Engine = open_engine(
+            read_graph(bundle), threads=threads, engine=engine, say=say, pad=pad, join=pad[0], shared=shared
+        )
         self._words = WordFeatures(bundle, threads=threads)
         self._colors = {c.name: c.color for c in manifest.classes}
         self._current: Vocabulary | None = None

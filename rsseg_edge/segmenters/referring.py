@@ -15,6 +15,7 @@ from rsseg_edge.engines.base import Engine
 from rsseg_edge.engines.choose import EngineName, Say, open_engine
 from rsseg_edge.engines.graph_file import read_graph
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
+from rsseg_edge.engines.shared import BatchCounts
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.preprocess.check import check_image
 from rsseg_edge.preprocess.letterbox import from_letterbox, letterbox
@@ -54,6 +55,7 @@ class ReferringSegmenter:
         threads: cores of one inference; None takes all.
         engine: what runs the network; sentences are encoded on the CPU.
         say: see :func:`rsseg_edge.segmenter.load`.
+        shared: see there.
 
     Example:
         >>> segmenter = rsseg_edge.load("cris-tiny")
@@ -63,7 +65,13 @@ class ReferringSegmenter:
     """
 
     def __init__(
-        self, bundle: Bundle, *, threads: int | None = None, engine: EngineName = "auto", say: Say | None = None
+        self,
+        bundle: Bundle,
+        *,
+        threads: int | None = None,
+        engine: EngineName = "auto",
+        say: Say | None = None,
+        shared: BatchCounts | None = None,
     ) -> None:
         manifest = bundle.manifest
         assert manifest.referring is not None, "the manifest was validated"
@@ -73,9 +81,15 @@ class ReferringSegmenter:
         name = f"bundle {manifest.name}"
         self._text = _cpu_engine(bundle, threads)
         say = _once(say) if say is not None else None
+        # Every sentence is fused with one image: frames of several threads are joined where they are looked at.
         self._vision, self._fusion = (
-            open_engine(read_graph(bundle, f"{graph}.onnx"), threads=threads, engine=engine, say=say)
-            for graph in ("vision", "fusion")
+            open_engine(
+                read_graph(bundle, f"{graph}.onnx"), threads=threads, engine=engine, say=say, join=join, shared=counts
+            )
+            for graph, join, counts in (
+                ("vision", ("image", 0), shared),
+                ("fusion", None, None if shared is None else BatchCounts()),
+            )
         )
         self._tokenizer = Tokenizer(
             bundle.read("tokenizer.json"), self._referring.max_words, name=f"{name}: tokenizer.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -58,7 +59,7 @@ class OverlayPush(Sink):
         megabits: float | None = None,
         klv: KlvFeed | None = None,
     ) -> None:
-        self.monitor = StreamMonitor(shown_name(destination.where))
+        self.monitor = StreamMonitor(shown_name(destination.where), logging.INFO)  # people are told by say
         self._video, self._draw, self._say = video, draw, say
         self._klv = klv if destination.kind is Kind.transport_stream else None
         self._opening = _opening(destination, video, transport, self._klv.streams if self._klv else 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+from collections.abc import Sequence
 from pathlib import Path
 
 from rsseg_edge.errors import UsageError
@@ -12,7 +13,16 @@ from rsseg_edge.sources.stream import LiveStream, is_stream
 from rsseg_edge.types import Report
 
 
-def open_source(where: str, selection: Selection, *, threads: int, report: Report, transport: str = "tcp") -> Source:
+def open_source(
+    where: str,
+    selection: Selection,
+    *,
+    threads: int,
+    report: Report,
+    transport: str = "tcp",
+    also: Sequence[str] = (),
+    latest: bool = False,
+) -> Source:
     """Open a video file, an image, a folder of images, a glob of images, or a live stream.
 
     Args:
@@ -22,32 +32,50 @@ def open_source(where: str, selection: Selection, *, threads: int, report: Repor
         threads: cores that a video decoder may use.
         report: told about what is left out because it cannot be read.
         transport: of RTSP, "tcp" or "udp".
+        also: where ``where`` names still images, more of them.
+        latest: the newest frame alone is taken of standard input, as of any live stream; otherwise every one.
 
     Raises:
-        UsageError: nothing is there, or a folder or glob holds no images.
+        UsageError: nothing is there, a folder or glob holds no images, or ``latest`` for what is not standard input.
         RssegError: a file that is there cannot be opened.
     """
+    if latest and where != "-":
+        raise UsageError(f"--latest is for standard input, -; {where} is a file, or live and shows the newest anyway")
+    if where == "-" and not latest:
+        from rsseg_edge.sources.video import VideoFile
+
+        return VideoFile(None, selection, threads=threads, report=report)
     if is_stream(where):
         return LiveStream(where, selection, threads=threads, report=report, transport=transport)
+    found = [_stills(given) for given in (where, *also)]
+    if found[0] is not None:
+        paths = [path for files in found for path in files or ()]
+        return _images(paths, selection, None if len(found) == 1 and found[0] == [Path(where)] else report)
+    from rsseg_edge.sources.video import VideoFile
+
+    return VideoFile(Path(where), selection, threads=threads, report=report)
+
+
+def _stills(where: str) -> list[Path] | None:
+    """The images that an input names; None where it is no image, folder or pattern."""
     path = Path(where)
     if path.is_dir():
-        return _images(sorted(path.iterdir()), f"folder {where}", selection, report)
+        return _pictures(sorted(path.iterdir()), f"folder {where}")
     if not path.exists():
         if not glob.has_magic(where):
             raise UsageError(f"no such file or folder: {where}")
-        found = sorted(Path(name) for name in glob.glob(where, recursive=True))
-        return _images(found, f"pattern {where}", selection, report)
-    if path.suffix.lower() in SUFFIXES:
-        return _images([path], where, selection, None)
-    from rsseg_edge.sources.video import VideoFile
-
-    return VideoFile(path, selection, threads=threads, report=report)
+        return _pictures(sorted(Path(name) for name in glob.glob(where, recursive=True)), f"pattern {where}")
+    return [path] if path.suffix.lower() in SUFFIXES else None
 
 
-def _images(paths: list[Path], what: str, selection: Selection, report: Report | None) -> ImageFiles:
+def _pictures(paths: list[Path], what: str) -> list[Path]:
     images = [path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file()]
     if not images:
         raise UsageError(f"{what}: no images in it ({', '.join(sorted(SUFFIXES))})")
+    return images
+
+
+def _images(paths: list[Path], selection: Selection, report: Report | None) -> ImageFiles:
     if selection.start or selection.end is not None:
         raise UsageError("--start and --end are seconds of a video; for images use --stride and --max-frames")
-    return ImageFiles(images, selection, report=report)
+    return ImageFiles(list(dict.fromkeys(paths)), selection, report=report)

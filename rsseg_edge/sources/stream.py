@@ -13,6 +13,8 @@ from typing import Any
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.monitor import Dropped, State, StreamMonitor, shown_name
 from rsseg_edge.sources.base import Selection
+from rsseg_edge.sources.camera import open_v4l2, parse_camera
+from rsseg_edge.sources.gstreamer import GstCamera, camera_elements, require_camera
 from rsseg_edge.sources.pictures import Pictures
 from rsseg_edge.telemetry.klv_feed import KlvFeed, PassingPiece
 from rsseg_edge.types import Frame, Report, VideoFormat
@@ -24,12 +26,12 @@ BACK_OFF = (0.1, 0.25, 0.5, 1.0)  # seconds before the next connection, the last
 HUNG = 12.0  # seconds in which the thread that reads neither connects nor gets a packet: it is left to itself
 RATE = Fraction(25)  # where the stream does not tell its own
 
-_SCHEMES = ("rtsp://", "rtsps://", "udp://", "rtp://", "tcp://", "srt://", "v4l2://")
+_SCHEMES = ("rtsp://", "rtsps://", "udp://", "rtp://", "tcp://", "srt://", "v4l2://", "csi://")
 
 
 def is_stream(where: str) -> bool:
     """Whether an INPUT is live: a URL of a stream, a camera, or ``-`` for standard input."""
-    return where == "-" or where.lower().startswith(_SCHEMES) or bool(re.fullmatch(r"/dev/video\d+", where))
+    return where == "-" or where.lower().startswith(_SCHEMES) or bool(re.fullmatch(r"/dev/video\d+(\?.*)?", where))
 
 
 class LiveStream:
@@ -48,7 +50,7 @@ class LiveStream:
         transport: "tcp" or "udp", of RTSP.
 
     Raises:
-        UsageError: ``selection`` begins later than at the first frame.
+        UsageError: ``selection`` begins later than at the first frame, or no camera of such a kind or mode is there.
         RssegError: no frame came within 15 s.
 
     Attributes:
@@ -62,6 +64,10 @@ class LiveStream:
     ) -> None:
         if selection.start:
             raise UsageError("--start is for files: a live stream begins now")
+        self._camera = parse_camera(where) if where.startswith(("csi://", "v4l2://", "/dev/")) else None
+        if where.startswith("csi://"):
+            require_camera(where)
+        self._gst: GstCamera | None = None
         self._where, self._selection, self._threads, self._report = where, selection, threads, report
         self._transport = transport
         self.monitor = StreamMonitor(shown_name(where))
@@ -117,6 +123,7 @@ class LiveStream:
             self._closed = True
             self._generation += 1
             self._changed.notify_all()
+            self._release()
         self.monitor.enter(State.ended)
 
     def _take(self, patience: float | None) -> tuple[Any, float] | None:
@@ -135,6 +142,7 @@ class LiveStream:
                 return None
             if hung:
                 self.monitor.enter(State.lost, f"reading hangs for {HUNG:g} s")
+                self.monitor.restart(HUNG)
                 self._read_on()
 
     def _read_on(self) -> None:
@@ -143,6 +151,7 @@ class LiveStream:
             self._generation += 1
             self._alive = time.monotonic()
             mine = self._generation
+            self._release()  # a camera has one reader
         threading.Thread(target=self._read, args=(mine,), name="rsseg-stream", daemon=True).start()
 
     def _read(self, mine: int) -> None:
@@ -193,8 +202,8 @@ class LiveStream:
                         continue
                     for picture in pictures:
                         self._give(mine, picture, arrived)
-                return "the stream ended"
-        except (av.error.FFmpegError, OSError) as error:
+            return "the stream ended" if self._gst is None else self._gst.why
+        except (av.error.FFmpegError, OSError, RssegError) as error:
             return str(getattr(error, "strerror", None) or error)
 
     def _open(self) -> Any:
@@ -203,12 +212,23 @@ class LiveStream:
         where, timeout = self._where, (OPEN, READ)
         if where == "-":
             return av.open(sys.stdin.buffer, timeout=timeout)
-        if where.startswith(("v4l2://", "/dev/video")):
-            return av.open(where.removeprefix("v4l2://"), format="v4l2", timeout=timeout)
+        if self._camera is not None and where.startswith("csi://"):
+            with self._changed:
+                if self._closed:
+                    raise OSError("closed")
+                self._gst = GstCamera(camera_elements(self._camera))
+                return self._gst
+        if self._camera is not None:
+            return open_v4l2(self._camera, timeout)
         options = {"fflags": "nobuffer", "flags": "low_delay", "analyzeduration": "500000", "fpsprobesize": "0"}
         if where.lower().startswith("rtsp"):
             options["rtsp_transport"] = self._transport
         return av.open(where, options=options, timeout=timeout)
+
+    def _release(self) -> None:
+        """End the camera's process, if there is one, with which its reader ends."""
+        if self._gst is not None:
+            self._gst.kill()
 
     def _give(self, mine: int, picture: Any, arrived: float) -> None:
         with self._changed:

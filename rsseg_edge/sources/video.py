@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 from collections.abc import Iterator
 from fractions import Fraction
@@ -22,7 +23,7 @@ class VideoFile:
     the way. A packet that cannot be decoded is passed over; how many there were is said at the end.
 
     Args:
-        path: the file.
+        path: the file; None for standard input, whose time stamps are kept, but whose sound is not.
         selection: which frames are wanted.
         threads: cores that the decoder may use.
         report: told about damage that does not stop the rest.
@@ -32,10 +33,11 @@ class VideoFile:
         UsageError: the selection begins after the last frame.
     """
 
-    def __init__(self, path: Path, selection: Selection, *, threads: int, report: Report) -> None:
+    def __init__(self, path: Path | None, selection: Selection, *, threads: int, report: Report) -> None:
         import av
 
-        self._path, self._selection, self._report = path, selection, report
+        self._path, self._selection, self._report = path or Path("-"), selection, report
+        self._piped = path is None
         self._errors: Any = av.error.FFmpegError
         self._damaged = 0
         self._threads = threads
@@ -48,14 +50,15 @@ class VideoFile:
             self._picked = self._pick()
             first = next(self._picked, None)
         except self._errors as error:
-            raise RssegError(f"{path}: {error.strerror}") from None
+            raise RssegError(f"{self._path}: {error.strerror}") from None
         if first is None:
             if self._seen:
-                raise UsageError(f"{path}: no frame after --start {selection.start:g} s")
-            raise RssegError(f"{path}: no frame of its video can be decoded")
+                raise UsageError(f"{self._path}: no frame after --start {selection.start:g} s")
+            raise RssegError(f"{self._path}: no frame of its video can be decoded")
         self._picked = chain([first], self._picked)
+        stem = "stdin" if path is None else path.stem
         self._pictures = Pictures(
-            str(path), path.stem, path, self._stream, first[1], self._rate / selection.stride, self._time_base, report
+            str(self._path), stem, path, self._stream, first[1], self._rate / selection.stride, self._time_base, report
         )
         self.video = self._pictures.video
 
@@ -92,7 +95,7 @@ class VideoFile:
         import av
 
         try:
-            self._container = av.open(str(self._path))
+            self._container = av.open(sys.stdin.buffer if self._piped else str(self._path))
         except self._errors as error:
             raise RssegError(
                 f"{self._path}: not a video that can be read, or cut short before its index ({error.strerror})"
@@ -112,7 +115,7 @@ class VideoFile:
         origin = self._stream.start_time or 0
         start = origin + round(chosen.start / float(self._time_base))
         end = None if chosen.end is None else origin + round(chosen.end / float(self._time_base))
-        index = self._seek(start) if chosen.start else 0
+        index = self._seek(start) if chosen.start and not self._piped else 0
         taken = selected = 0
         for picture in self._decode():
             pts = self._time_stamp(picture)
@@ -172,7 +175,7 @@ class VideoFile:
         stream = self._stream
         if not self._at_end or self._last_pts is None:
             return
-        if self._container.format.name == "mpegts" and _ends_inside_packet(self._path):
+        if self._container.format.name == "mpegts" and not self._piped and _ends_inside_packet(self._path):
             raise RssegError(f"{self._path}: cut short inside a packet; {self._seen} frames could be read")
         if not stream.frames or not stream.duration:
             return

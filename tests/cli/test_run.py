@@ -5,16 +5,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 import pytest
-
-from rsseg_edge.cli.run import main
 
 Write = Callable[..., Path]
 # A shell that runs the tests in the background makes them ignore SIGINT, and so would their children.
@@ -22,34 +20,6 @@ COMMAND = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
     "from rsseg_edge.cli.run import main; main()"
 )
-
-
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], bundle: Path, tmp_path: Path
-) -> Iterator[Callable[..., Ran]]:
-    """Runs rsseg-run in this process, into tmp_path/out with the bundle of the tests unless told otherwise."""
-
-    def call(*arguments: object) -> Ran:
-        given = [str(a) for a in arguments]
-        defaults = [*(["--model", str(bundle)] if "--model" not in given else [])]
-        defaults += ["-o", str(tmp_path / "out")] if "-o" not in given else []
-        monkeypatch.setattr(sys, "argv", ["rsseg-run", *given, *defaults])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        captured = capsys.readouterr()
-        return Ran(int(caught.value.code or 0), captured.out, captured.err)
-
-    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
-    yield call
-    for signum, handler in handlers.items():
-        signal.signal(signum, handler)
 
 
 @pytest.fixture
@@ -62,7 +32,7 @@ def image(path: Path, value: tuple[int, int, int] = (100, 50, 20)) -> Path:
     return path
 
 
-def one_line(ran: Ran, code: int, *parts: str) -> None:
+def one_line(ran: Any, code: int, *parts: str) -> None:
     lines = [line for line in ran.err.strip().splitlines() if not line.startswith("engine: ")]
     assert ran.code == code, ran
     assert len(lines) == 1, ran.err
@@ -79,7 +49,7 @@ def frames_in(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
-def test_a_video_gives_overlay_and_log(run: Callable[..., Ran], clip: Path, tmp_path: Path) -> None:
+def test_a_video_gives_overlay_and_log(run: Callable[..., Any], clip: Path, tmp_path: Path) -> None:
     ran = run(clip)
     assert ran.code == 0
     assert ran.err.startswith("engine: onnxruntime (TensorRT ")
@@ -96,7 +66,7 @@ def test_a_video_gives_overlay_and_log(run: Callable[..., Ran], clip: Path, tmp_
         assert word in ran.out
 
 
-def test_json_is_alone_on_stdout(run: Callable[..., Ran], clip: Path) -> None:
+def test_json_is_alone_on_stdout(run: Callable[..., Any], clip: Path) -> None:
     summary = json.loads(run(clip, "--json").out)
     assert summary["frames"] == 20
     assert summary["complete"] is True
@@ -104,19 +74,19 @@ def test_json_is_alone_on_stdout(run: Callable[..., Ran], clip: Path) -> None:
     assert sum(entry["share"] for entry in summary["classes"].values()) == pytest.approx(1, abs=1e-5)
 
 
-def test_an_image_gives_overlay_class_map_and_log(run: Callable[..., Ran], tmp_path: Path) -> None:
+def test_an_image_gives_overlay_class_map_and_log(run: Callable[..., Any], tmp_path: Path) -> None:
     assert run(image(tmp_path / "a.png"), "--class-maps").code == 0
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.classes.png", "a.overlay.png", "frames.jsonl"]
     assert (cv2.imread(str(tmp_path / "out" / "a.classes.png"), cv2.IMREAD_UNCHANGED) == 1).all()
     assert log(tmp_path / "out")[0]["time"] is None
 
 
-def test_class_maps_of_a_video_carry_the_index(run: Callable[..., Ran], clip: Path, tmp_path: Path) -> None:
+def test_class_maps_of_a_video_carry_the_index(run: Callable[..., Any], clip: Path, tmp_path: Path) -> None:
     assert run(clip, "--class-maps", "--stride", 9).code == 0
     assert sorted(p.name for p in (tmp_path / "out" / "class_maps").iterdir()) == [f"{i:06d}.png" for i in (0, 9, 18)]
 
 
-def test_folder_and_glob_give_every_image(run: Callable[..., Ran], tmp_path: Path) -> None:
+def test_folder_and_glob_give_every_image(run: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("a.png", "b.jpg", "c.png"):
         image(tmp_path / "in" / name)
@@ -126,7 +96,7 @@ def test_folder_and_glob_give_every_image(run: Callable[..., Ran], tmp_path: Pat
     assert [line["name"] for line in log(tmp_path / "other")] == ["a", "c"]
 
 
-def test_classes_only_restricts_what_is_counted(run: Callable[..., Ran], clip: Path, tmp_path: Path) -> None:
+def test_classes_only_restricts_what_is_counted(run: Callable[..., Any], clip: Path, tmp_path: Path) -> None:
     summary = json.loads(run(clip, "--classes-only", "bright, dark", "--json").out)
     assert list(summary["classes"]) == list(log(tmp_path / "out")[0]["classes"]) == ["dark", "bright"]
     assert summary["classes"]["dark"]["share"] < 0.5, "shares are of all pixels"
@@ -134,7 +104,7 @@ def test_classes_only_restricts_what_is_counted(run: Callable[..., Ran], clip: P
 
 @pytest.mark.parametrize("side", [32, 48, 96])
 def test_long_side_keeps_the_size_of_the_results(
-    run: Callable[..., Ran], clip: Path, tmp_path: Path, side: int
+    run: Callable[..., Any], clip: Path, tmp_path: Path, side: int
 ) -> None:
     assert run(clip, "--long-side", side, "--class-maps", "--max-frames", 1).code == 0
     assert cv2.imread(str(tmp_path / "out" / "class_maps" / "000000.png"), cv2.IMREAD_UNCHANGED).shape == (64, 96)
@@ -143,29 +113,29 @@ def test_long_side_keeps_the_size_of_the_results(
 # What a user gets wrong: one line, exit code 2.
 
 
-def test_missing_file(run: Callable[..., Ran], tmp_path: Path) -> None:
+def test_missing_file(run: Callable[..., Any], tmp_path: Path) -> None:
     one_line(run(tmp_path / "gone.mp4"), 2, "no such file", "gone.mp4")
 
 
-def test_folder_without_images(run: Callable[..., Ran], tmp_path: Path) -> None:
+def test_folder_without_images(run: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     one_line(run(tmp_path / "empty"), 2, "no images in it")
 
 
-def test_unknown_model(run: Callable[..., Ran], clip: Path) -> None:
+def test_unknown_model(run: Callable[..., Any], clip: Path) -> None:
     one_line(run(clip, "--model", "segclip-huge"), 2, "unknown model 'segclip-huge'")
 
 
-def test_unknown_class_lists_those_that_there_are(run: Callable[..., Ran], clip: Path) -> None:
+def test_unknown_class_lists_those_that_there_are(run: Callable[..., Any], clip: Path) -> None:
     one_line(run(clip, "--classes-only", "dark,lava"), 2, "'lava'", "dark, middle, bright")
 
 
-def test_output_that_is_a_file(run: Callable[..., Ran], clip: Path, tmp_path: Path) -> None:
+def test_output_that_is_a_file(run: Callable[..., Any], clip: Path, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     one_line(run(clip, "-o", tmp_path / "taken"), 2, "taken is a file")
 
 
-def test_output_over_the_input(run: Callable[..., Ran], clip: Path, tmp_path: Path) -> None:
+def test_output_over_the_input(run: Callable[..., Any], clip: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     path = Path(shutil.copy(clip, tmp_path / "out" / "overlay.mp4"))
     before = path.read_bytes()
@@ -173,7 +143,7 @@ def test_output_over_the_input(run: Callable[..., Ran], clip: Path, tmp_path: Pa
     assert path.read_bytes() == before
 
 
-def test_output_into_the_input_folder(run: Callable[..., Ran], tmp_path: Path) -> None:
+def test_output_into_the_input_folder(run: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     image(tmp_path / "out" / "a.png")
     one_line(run(tmp_path / "out"), 2, "is the input folder")
@@ -182,19 +152,19 @@ def test_output_into_the_input_folder(run: Callable[..., Ran], tmp_path: Path) -
 @pytest.mark.parametrize(
     "option", [("--stride", 0), ("--long-side", 8), ("--alpha", 1.5), ("--start", 90), ("--threads", 0)]
 )
-def test_wrong_values(run: Callable[..., Ran], clip: Path, option: tuple[str, object]) -> None:
+def test_wrong_values(run: Callable[..., Any], clip: Path, option: tuple[str, object]) -> None:
     assert run(clip, *option).code == 2
 
 
 # What is broken outside: one line, exit code 1, and what can be done is done.
 
 
-def test_text_called_mp4(run: Callable[..., Ran], tmp_path: Path) -> None:
+def test_text_called_mp4(run: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_text("hello\n" * 99)
     one_line(run(tmp_path / "a.mp4"), 1, "a.mp4: not a video")
 
 
-def test_cut_short_mp4_is_processed_and_then_said(run: Callable[..., Ran], clip: Path, tmp_path: Path) -> None:
+def test_cut_short_mp4_is_processed_and_then_said(run: Callable[..., Any], clip: Path, tmp_path: Path) -> None:
     clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 7 // 10])
     ran = run(clip)
     assert ran.code == 1
@@ -207,13 +177,13 @@ def test_cut_short_mp4_is_processed_and_then_said(run: Callable[..., Ran], clip:
 @pytest.mark.parametrize(
     ("kind", "message"), [(np.zeros((40, 60), np.uint8), "one channel"), (np.zeros((40, 60, 3), np.uint16), "16 bits")]
 )
-def test_images_of_another_kind(run: Callable[..., Ran], tmp_path: Path, kind: np.ndarray, message: str) -> None:
+def test_images_of_another_kind(run: Callable[..., Any], tmp_path: Path, kind: np.ndarray, message: str) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), kind)
     one_line(run(tmp_path / "a.png"), 1, "a.png", message)
     assert not (tmp_path / "out" / "a.overlay.png").exists()
 
 
-def test_a_bad_image_among_good_ones(run: Callable[..., Ran], tmp_path: Path) -> None:
+def test_a_bad_image_among_good_ones(run: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("a.png", "c.png"):
         image(tmp_path / "in" / name)
@@ -224,7 +194,7 @@ def test_a_bad_image_among_good_ones(run: Callable[..., Ran], tmp_path: Path) ->
     assert json.loads(ran.out)["complete"] is False
 
 
-def test_bundle_with_a_flipped_byte(run: Callable[..., Ran], clip: Path, bundle: Path, tmp_path: Path) -> None:
+def test_bundle_with_a_flipped_byte(run: Callable[..., Any], clip: Path, bundle: Path, tmp_path: Path) -> None:
     broken = Path(shutil.copytree(bundle, tmp_path / "broken"))
     data = bytearray((broken / "model.onnx").read_bytes())
     data[len(data) // 2] ^= 1
@@ -233,12 +203,12 @@ def test_bundle_with_a_flipped_byte(run: Callable[..., Ran], clip: Path, bundle:
     assert not (tmp_path / "out").exists()
 
 
-def test_output_that_cannot_be_written(run: Callable[..., Ran], clip: Path, tmp_path: Path) -> None:
+def test_output_that_cannot_be_written(run: Callable[..., Any], clip: Path, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     one_line(run(clip, "-o", tmp_path / "taken" / "out"), 1, "cannot write", "Not a directory")
 
 
-def test_full_disk(run: Callable[..., Ran], tmp_path: Path, write_video: Write, small_disk: Path) -> None:
+def test_full_disk(run: Callable[..., Any], tmp_path: Path, write_video: Write, small_disk: Path) -> None:
     clip = write_video(tmp_path / "a.mkv", size=(640, 480), stamps=range(60))
     one_line(run(clip, "-o", small_disk / "out"), 1, "cannot write", "overlay.mp4", "No space left on device")
     assert [p.name for p in (small_disk / "out").iterdir()] == ["frames.jsonl"], "what was finished stays"
@@ -289,7 +259,7 @@ def test_interrupt_publishes_the_frames_that_are_done(
     assert not list((tmp_path / "out").glob("*.part"))
 
 
-def test_a_model_with_classes_of_its_own_takes_no_others(run: Callable[..., Ran], clip: Path) -> None:
+def test_a_model_with_classes_of_its_own_takes_no_others(run: Callable[..., Any], clip: Path) -> None:
     ran = run(clip, "--classes", "roof; road")
     assert ran.code == 2
     assert "has classes of its own (dark, middle, bright): --classes" in ran.err
@@ -297,7 +267,7 @@ def test_a_model_with_classes_of_its_own_takes_no_others(run: Callable[..., Ran]
 
 
 def test_a_run_with_key_frames_says_how_many_and_how_much_it_flickers(
-    run: Callable[..., Ran], write_video: Write, tmp_path: Path
+    run: Callable[..., Any], write_video: Write, tmp_path: Path
 ) -> None:
     video = write_video(tmp_path / "in.mp4", stamps=range(9), size=(160, 96))
     plain = json.loads(run(video, "--model", "segclip-tiny", "--json").out)
@@ -313,7 +283,7 @@ def test_a_run_with_key_frames_says_how_many_and_how_much_it_flickers(
     assert "went through the network" in run(video, "--model", "segclip-tiny", "--keyframes", 4).out
 
 
-def test_steadiness_is_refused_where_there_is_no_time(run: Callable[..., Ran], tmp_path: Path) -> None:
+def test_steadiness_is_refused_where_there_is_no_time(run: Callable[..., Any], tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64, 3), np.uint8))
     for option in (("--smooth", 0.5), ("--keyframes", 3), ("--flicker",)):
         refused = run(tmp_path / "a.png", *option)
@@ -321,7 +291,7 @@ def test_steadiness_is_refused_where_there_is_no_time(run: Callable[..., Ran], t
         assert "still images" in refused.err
 
 
-def test_a_bundle_without_scores_says_so(run: Callable[..., Ran], write_video: Write, tmp_path: Path) -> None:
+def test_a_bundle_without_scores_says_so(run: Callable[..., Any], write_video: Write, tmp_path: Path) -> None:
     refused = run(write_video(tmp_path / "in.mp4"), "--smooth", 0.5)
     assert refused.code == 1
     assert "no logits" in refused.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ torch = pytest.importorskip("torch", reason="export is the lab side: it needs to
 import rsseg_edge  # noqa: E402
 from rsseg_edge.bundle import open_bundle  # noqa: E402
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine  # noqa: E402
+from rsseg_edge.engines.shared import BatchCounts  # noqa: E402
 from rsseg_edge.errors import RssegError, UsageError  # noqa: E402
 from rsseg_edge.export import parity, precision, segclip  # noqa: E402
 from rsseg_edge.export.build import export  # noqa: E402
@@ -105,6 +107,38 @@ def test_fixed_size_bundle_takes_any_image(checkpoint: Path, tmp_path: Path, mon
     segmenter = rsseg_edge.load(tmp_path / "fixed")
     for size in ((64, 96), (200, 100), (31, 333)):
         assert segmenter(image(*size)).class_map.shape == size
+
+
+def test_a_graph_with_a_free_batch_gives_each_stream_its_own(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segclip, "gate_images", one_image)
+    export(Request("segclip-tiny", "fp32", checkpoint, size=(64, 96), batch=True), tmp_path / "batch", quiet)
+    counts = BatchCounts()
+    segmenter = rsseg_edge.load(tmp_path / "batch", shared=counts)
+    images = [image(64, 96, seed) for seed in range(4)]
+    alone = [segmenter(each) for each in images]
+    found: dict[int, list] = {k: [] for k in range(4)}
+
+    def stream(k: int) -> None:
+        for _ in range(6):
+            found[k].append(segmenter(images[k]))
+
+    threads = [threading.Thread(target=stream, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    segmenter.close()
+    assert counts.joins
+    assert counts.largest > 1
+    assert counts.frames == 28
+    for k, results in found.items():
+        for result in results:
+            assert np.mean(result.class_map == alone[k].class_map) > 0.999
+            assert np.abs(result.confidence.astype(int) - alone[k].confidence).max() <= 1
+    with pytest.raises(UsageError, match="--batch: the graph of the shipped segclip-tiny"):
+        export(Request("segclip-tiny", "fp32", batch=True), tmp_path / "shipped", quiet)
 
 
 def test_gate_refuses_a_graph_that_disagrees_and_writes_nothing(

@@ -50,7 +50,7 @@ def board(asked: list[str]) -> Board:
 
 @pytest.fixture
 def server(board: Board) -> Iterator[LiveServer]:
-    server = LiveServer(Address("127.0.0.1", 0), board)
+    server = LiveServer(Address("127.0.0.1", 0), {"cam": board})
     yield server
     board.end()
     server.close()
@@ -109,9 +109,18 @@ def test_state_and_metrics_have_what_is_shown(server: LiveServer, board: Board):
     assert state["kind"] == "classes"
     assert len(state["history"]) == 1
     metrics = request(server, "/metrics").read().decode()
-    assert "rsseg_frames_total 1\n" in metrics
-    assert 'rsseg_class_share{class="wa\\"ter"}' in metrics
-    assert "rsseg_stream_up 1\n" in metrics
+    assert 'rsseg_frames_total{stream="cam"} 1\n' in metrics
+    assert 'rsseg_class_share{stream="cam",class="wa\\"ter"}' in metrics
+    assert 'rsseg_stream_up{stream="cam"} 1\n' in metrics
+
+
+def test_a_browser_that_goes_is_no_error_and_a_defect_is(server: LiveServer, capsys: pytest.CaptureFixture[str]):
+    for error, told in ((BrokenPipeError("gone"), False), (ZeroDivisionError("ours"), True)):
+        try:
+            raise error
+        except type(error):
+            server._server.handle_error(None, ("127.0.0.1", 1))
+        assert ("Traceback" in capsys.readouterr().err) is told
 
 
 def test_what_is_typed_is_asked_and_an_error_is_one_line(server: LiveServer, asked: list[str]):
@@ -132,7 +141,7 @@ def test_other_sites_neither_ask_nor_read(server: LiveServer, asked: list[str]):
 
 
 def test_beyond_this_machine_a_token_is_needed(board: Board):
-    server = LiveServer(Address("127.0.0.1", 0, "long-enough"), board)
+    server = LiveServer(Address("127.0.0.1", 0, "long-enough"), {"cam": board})
     try:
         assert request(server, "/state").status == 401
         assert request(server, "/state?token=wrong").status == 401
@@ -171,4 +180,4 @@ def test_an_address_without_a_port_is_refused(text: str):
 def test_a_port_that_is_taken_is_one_line(server: LiveServer, board: Board):
     port = int(server.url.split(":")[2].strip("/"))
     with pytest.raises(RssegError, match=f"cannot listen on 127.0.0.1:{port}"):
-        LiveServer(Address("127.0.0.1", port), board)
+        LiveServer(Address("127.0.0.1", port), {"cam": board})
