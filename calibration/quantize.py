@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from rsseg_edge.bundle import Bundle
 from rsseg_edge.calibration.candidates import images
 from rsseg_edge.calibration.clipping import Method
@@ -112,11 +114,12 @@ def quantize_bundle(
         say: told each step in a line.
         score: the confusion matrix of labelled images by the bundle with other graphs; None measures agreement with
             the parent alone.
-        progress: of the measurement of ranges.
+        progress: of what takes long.
 
     Raises:
         UsageError: too few real images, or a bundle that is quantised already.
-        RssegError: nothing reaches the accuracy that is asked for, or a file cannot be read or written.
+        RssegError: the bundle gives no numbers, nothing reaches the accuracy that is asked for, or a file cannot be
+            read or written.
     """
     subject = open_subject(bundle)
     calibration, held, described = choose_views(subject, settings, say)
@@ -125,17 +128,23 @@ def quantize_bundle(
     parents = tuple(subject.decide(engines, view) for view in held)
     for engine in engines.values():
         engine.close()
+    broken = sum(not np.isfinite(parent.shares).all() for parent in parents)
+    if broken:
+        raise RssegError(
+            f"bundle {bundle.manifest.name} itself gives values that are no numbers on {broken} of {len(held)} views: "
+            f"nothing in int8 can be held against it; export it again from a sound checkpoint"
+        )
     quick, quick_parents = held[:_QUICK], parents[:_QUICK]
 
-    plan, errors = choose_method(plan, subject, quick, quick_parents, lambda line: None)
+    plan, errors = choose_method(plan, subject, quick, quick_parents)
     say(f"ranges by {plan.method}: " + ", ".join(f"{name} {error:.2g}" for name, error in errors.items()))
     times: dict[str, float] = {}
     if plan.target == "cpu":
-        plan, times = drop_slow_kinds(plan, subject, held[0], say)
+        plan, times = drop_slow_kinds(plan, subject, held[0])
         say("ms: " + ", ".join(f"{name} {value:.0f}" for name, value in times.items()))
     blocks = plan.blocks()
     say(f"quantising each of {len(blocks)} blocks alone")
-    alone = sensitivity(plan, subject, quick, quick_parents, lambda line: None)
+    alone = sensitivity(plan, subject, quick, quick_parents, progress)
     order = sorted(blocks, key=lambda block: -alone[block].error)
     parent_matrix = score({}) if score else None
     matrices: dict[tuple[str, ...], ConfusionMatrix] = {}
@@ -143,7 +152,7 @@ def quantize_bundle(
     def measure(floats: Collection[str], *, labels: bool = True) -> Rung:
         graphs = plan.build(floats)
         close = compare(subject, graphs, held, parents)
-        taken = latencies(subject, {"this": graphs}, held[0], min)["this"]  # rungs are timed minutes apart
+        taken = latencies(subject, {"this": lambda: graphs}, held[0], min)["this"]  # rungs are timed minutes apart
         miou = None
         if labels and score is not None and close.agreement >= THRESHOLDS["int8"]:
             matrices[tuple(floats)] = matrix = score(graphs)
@@ -171,7 +180,7 @@ def quantize_bundle(
             f"{100 * THRESHOLDS['int8']:.0f} % agreement in int8: allow more with --max-drop, or stay with fp16"
         )
     graphs = plan.build(chosen.floats)
-    times = {**times, **latencies(subject, {"parent in fp32": {}, "int8": graphs}, held[0])}
+    times = {**times, **latencies(subject, {"parent in fp32": dict, "int8": lambda: graphs}, held[0])}
     return Quantized(
         plan, subject, graphs, chosen, tuple(rungs), alone, errors, times, smoothed, held, parents, described,
         parent_matrix, matrices.get(chosen.floats),
@@ -222,7 +231,7 @@ def _measure(
     for name, graph in subject.graphs.items():
         found, kept[name] = find_sites(graph)
         norms = smoothable(graph, found)
-        maxima = channel_maxima(graph, list(norms), Feeds(subject, name, views[:_SMOOTHING]))
+        maxima = channel_maxima(graph, list(norms), Feeds(subject, name, views[:_SMOOTHING]), progress)
         graphs[name] = smooth(graph, norms, maxima)
         smoothed += len(norms)
         say(f"{name}: measuring {len(measured_tensors(found))} tensors on {len(views)} views")

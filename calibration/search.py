@@ -11,6 +11,7 @@ import numpy as np
 
 from rsseg_edge.calibration.clipping import METHODS, Method
 from rsseg_edge.calibration.plan import Plan
+from rsseg_edge.calibration.ranges import Progress
 from rsseg_edge.calibration.subject import Decision, Graphs, Subject
 from rsseg_edge.types import UInt8Array
 
@@ -19,9 +20,6 @@ ROUNDS = 15
 
 SLOWER = 0.03
 """A kind of operator stays in float where the network is faster by this share without it in int8."""
-
-Step = Callable[[str], None]
-"""Told what was just done; for a progress bar."""
 
 
 @dataclass(frozen=True)
@@ -75,27 +73,27 @@ def compare(subject: Subject, graphs: Graphs, views: Sequence[UInt8Array], paren
 
 
 def choose_method(
-    plan: Plan, subject: Subject, views: Sequence[UInt8Array], parents: Sequence[Decision], step: Step
+    plan: Plan, subject: Subject, views: Sequence[UInt8Array], parents: Sequence[Decision]
 ) -> tuple[Plan, dict[Method, float]]:
     """The plan with the method whose graphs differ least from the parent, and the error of each."""
     errors: dict[Method, float] = {}
     for method in METHODS:
         errors[method] = compare(subject, replace(plan, method=method).build(), views, parents).error
-        step(f"ranges by {method}")
     return replace(plan, method=min(errors, key=errors.__getitem__)), errors
 
 
 def latencies(
     subject: Subject,
-    alternatives: Mapping[str, Graphs],
+    alternatives: Mapping[str, Callable[[], Graphs]],
     view: UInt8Array,
     of: Callable[[list[float]], float] = statistics.median,
 ) -> dict[str, float]:
     """Milliseconds of a decision on a view by each alternative: the median of runs in turn on all cores.
 
+    Each is built when it is loaded and then dropped, so that of a large network only what runs is there several times.
     ``of`` is :func:`min` for a choice among alternatives: what else the machine does only ever adds.
     """
-    engines = {name: subject.engines(graphs) for name, graphs in alternatives.items()}
+    engines = {name: subject.engines(build()) for name, build in alternatives.items()}
     for found in engines.values():
         subject.decide(found, view)
     times: dict[str, list[float]] = {name: [] for name in engines}
@@ -104,18 +102,20 @@ def latencies(
             begin = time.perf_counter()
             subject.decide(found, view)
             times[name].append(1000 * (time.perf_counter() - begin))
+    for found in engines.values():
+        for engine in found.values():
+            engine.close()
     return {name: of(values) for name, values in times.items()}
 
 
-def drop_slow_kinds(plan: Plan, subject: Subject, view: UInt8Array, step: Step) -> tuple[Plan, dict[str, float]]:
+def drop_slow_kinds(plan: Plan, subject: Subject, view: UInt8Array) -> tuple[Plan, dict[str, float]]:
     """Leave kinds of operators in float that are slower as integers here, and what each alternative takes, ms."""
     kinds = dict.fromkeys(site.kind for sites in plan.sites.values() for site in sites)
-    alternatives = {"float": plan.graphs, "all in int8": plan.build()}
     without = {f"{kind} in float": _without(plan, kind) for kind in kinds}
-    if len(kinds) > 1:
-        alternatives |= {name: other.build() for name, other in without.items()}
-    found = latencies(subject, alternatives, view, min)
-    step("kinds of operators timed")
+    found = latencies(subject, {"float": lambda: plan.graphs, "all in int8": plan.build}, view, min)
+    for name, other in without.items() if len(kinds) > 1 else ():  # two at a time: a large network is 700 MB each
+        pair = latencies(subject, {"all in int8": plan.build, name: other.build}, view, min)
+        found[name] = found["all in int8"] * pair[name] / pair["all in int8"]
     slow = [
         kind for kind in kinds if found.get(f"{kind} in float", found["float"]) < (1 - SLOWER) * found["all in int8"]
     ]
@@ -136,14 +136,19 @@ def _without(plan: Plan, kind: str) -> Plan:
 
 
 def sensitivity(
-    plan: Plan, subject: Subject, views: Sequence[UInt8Array], parents: Sequence[Decision], step: Step
+    plan: Plan,
+    subject: Subject,
+    views: Sequence[UInt8Array],
+    parents: Sequence[Decision],
+    progress: Progress | None = None,
 ) -> dict[str, Closeness]:
-    """What quantising each block alone does."""
+    """What quantising each block alone does; told after each block."""
     blocks = plan.blocks()
     found = {}
-    for block in blocks:
+    for done, block in enumerate(blocks, 1):
         found[block] = compare(subject, plan.build([other for other in blocks if other != block]), views, parents)
-        step(f"{block} alone")
+        if progress:
+            progress(done, len(blocks))
     return found
 
 

@@ -15,7 +15,7 @@ import onnx
 from onnx import numpy_helper
 
 from rsseg_edge.calibration.exposed import expose_channels, part
-from rsseg_edge.calibration.ranges import Samples
+from rsseg_edge.calibration.ranges import Progress, Samples
 from rsseg_edge.calibration.sites import Site, Wiring
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 
@@ -43,16 +43,21 @@ def smoothable(model: onnx.ModelProto, sites: Sequence[Site]) -> dict[str, list[
     return found
 
 
-def channel_maxima(model: onnx.ModelProto, names: Sequence[str], samples: Samples) -> dict[str, Floats]:
-    """Greatest magnitude of each channel of some tensors over samples, float32 [C]."""
+def channel_maxima(
+    model: onnx.ModelProto, names: Sequence[str], samples: Samples, progress: Progress | None = None
+) -> dict[str, Floats]:
+    """Greatest magnitude of each channel of some tensors over samples, float32 [C]; told after each sample."""
     if not names:
         return {}
     engine = OnnxRuntimeEngine(expose_channels(model, names).SerializeToString(), name="channel measurement")
     greatest: dict[str, Floats] = {}
     for index in range(len(samples)):
+        told = engine.infer(samples[index])
         for name in names:
-            found = engine.infer(samples[index], [part(name, "channels")])[part(name, "channels")]
+            found = told[part(name, "channels")]
             greatest[name] = np.maximum(greatest.get(name, np.zeros_like(found)), found)
+        if progress:
+            progress(index + 1, len(samples))
     engine.close()
     return greatest
 

@@ -142,7 +142,8 @@ def _referring(bundle: Bundle, graphs: Graphs) -> Subject:
     manifest = bundle.manifest
     assert manifest.referring is not None, "the manifest was validated"
     spec = manifest.referring
-    tokens = Tokenizer(bundle.read("tokenizer.json"), spec.max_words).encode(SENTENCES)
+    tokenizer = Tokenizer(bundle.read("tokenizer.json"), spec.max_words)
+    tokens = np.stack([tokenizer.encode_cut(sentence)[0] for sentence in SENTENCES])  # some read few words
     text: dict[str, npt.NDArray[Any]] = OnnxRuntimeEngine(bundle.read("text.onnx"), name="text graph").infer(
         {"tokens": tokens}
     )

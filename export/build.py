@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rsseg_edge import __version__
-from rsseg_edge.bundle import Manifest, Score
+from rsseg_edge.bundle import Manifest
 from rsseg_edge.errors import UsageError
 from rsseg_edge.export.request import Draft, Request, Say
-from rsseg_edge.export.write import check_target, checksums, write_bundle
+from rsseg_edge.export.write import bundle_name, check_target, checksums, write_bundle
+from rsseg_edge.precision import Score
 
 
 def export(
@@ -30,12 +31,14 @@ def export(
         RssegError: the parity gate refuses, or a file cannot be read or written. Nothing is written then.
     """
     check_target(folder)
+    name = bundle_name(request.name, folder)
     draft = _draft(request, say)
     manifest = draft.manifest.model_copy(
         update={
-            "name": request.name or folder.resolve().name,
+            "name": name,
             "files": checksums(draft.files),
-            "engines": (),  # those of a bundle that this one starts from are of its graph
+            "variants": (),  # those of a bundle that this one starts from are of its graph
+            "engines": (),  # and so are they
             "scores": (),  # those of a shipped bundle were measured at its own precision and size
             "made_with": {
                 "rsseg-edge": __version__,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx
 import torch
 
-from rsseg_edge.bundle import InputSpec, Manifest, Parity, Precision, ReferringSpec, Training
+from rsseg_edge.bundle import InputSpec, Manifest, ReferringSpec, Training
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.errors import UsageError
 from rsseg_edge.export.clip_tokenizer import clip_tokenizer
@@ -34,6 +34,7 @@ from rsseg_edge.models.cris.network import CRIS
 from rsseg_edge.models.cris.official import load_official
 from rsseg_edge.models.cris.words import read_words, word_tokenizer
 from rsseg_edge.models.foreign import read_state
+from rsseg_edge.precision import Precision
 from rsseg_edge.preprocess.letterbox import letterbox
 from rsseg_edge.prompts.tokenizer import Tokenizer
 from rsseg_edge.training.referring.predict import border_of

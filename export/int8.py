@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import onnx
 
-from rsseg_edge.bundle import Bundle, Manifest, Parity, Precision
+from rsseg_edge.bundle import Bundle, Manifest
 from rsseg_edge.calibration.insert import Target
 from rsseg_edge.calibration.pictures import pareto_png, worst_views
 from rsseg_edge.calibration.quantize import Quantized, Settings, quantize_bundle
@@ -25,7 +25,9 @@ from rsseg_edge.errors import UsageError
 from rsseg_edge.evaluation.confusion import ConfusionMatrix
 from rsseg_edge.export.request import Request, Say
 from rsseg_edge.export.targets import source
-from rsseg_edge.export.write import check_target, checksums, write_bundle
+from rsseg_edge.export.write import bundle_name, check_target, checksums, write_bundle
+from rsseg_edge.machine import has_vnni, processor
+from rsseg_edge.precision import Parity, Precision, Speed
 
 REPORT, PAGE = "report.json", "report.html"
 
@@ -72,15 +74,17 @@ def export_int8(
     from rsseg_edge.calibration.candidates import is_dataset
 
     check_target(folder)
-    labels = wanted.labels or (wanted.calibration if is_dataset(wanted.calibration) else None)
+    name = bundle_name(request.name, folder)
     work = folder.with_name(f".{folder.name}.calibration")
     settings = Settings(wanted.calibration, wanted.root, wanted.target, wanted.max_drop, wanted.images, work)
     with source(replace(request, precision="fp32"), say) as parent, TemporaryDirectory(prefix="rsseg-int8-") as scratch:
+        labels = wanted.labels
+        if labels is None and is_dataset(wanted.calibration) and parent.manifest.task != "referring":
+            labels = wanted.calibration
         score = None if labels is None else _scorer(parent, labels, wanted.root, Path(scratch) / "candidate")
         found = quantize_bundle(parent, settings, say, score, progress)
         for graph in found.graphs.values():
             onnx.checker.check_model(graph)
-        name = request.name or folder.resolve().name
         manifest = _manifest(parent, found, settings, name)
         report = account(found, settings, name, tuple(c.name for c in manifest.classes) or ("rest", "referred to"))
         files = _files(parent, found.graphs)
@@ -117,7 +121,13 @@ def _manifest(parent: Bundle, found: Quantized, settings: Settings, name: str) -
         threshold=THRESHOLDS["int8"],
         max_score_difference=_worst_score(found),
     )
-    update = {"name": name, "precision": precision, "parity": parity, "engines": (), "scores": ()}
+    speed = Speed(
+        processor=processor(),
+        vnni=has_vnni(),
+        milliseconds=found.times["int8"],
+        parent_milliseconds=found.times["parent in fp32"],
+    )
+    update = {"name": name, "precision": precision, "parity": parity, "speed": speed, "engines": (), "scores": ()}
     return parent.manifest.model_copy(update=update)
 
 

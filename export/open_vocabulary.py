@@ -13,7 +13,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from rsseg_edge.bundle import ClassSpec, InputSpec, Manifest, Precision, Training, VocabularySpec
+from rsseg_edge.bundle import ClassSpec, InputSpec, Manifest, Training, VocabularySpec
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.export.graph import trace
 from rsseg_edge.export.images import gate_images
@@ -23,6 +23,7 @@ from rsseg_edge.export.request import Draft, Request, Say
 from rsseg_edge.models.segearth_ov.bilinear import Bilinear
 from rsseg_edge.models.segearth_ov.config import InferenceConfig
 from rsseg_edge.models.segearth_ov.simfeatup import SimFeatUp
+from rsseg_edge.precision import Precision
 from rsseg_edge.preprocess.fit import Fit, to_canvas
 from rsseg_edge.prompts.colors import Color, distinct_colors
 from rsseg_edge.prompts.vocabulary import MAX_QUERIES, parse_classes

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from rsseg_edge.bundle import Parity
 from rsseg_edge.engines.agreement import THRESHOLDS
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.errors import RssegError
 from rsseg_edge.export.request import Say
 from rsseg_edge.kernels.registry import calls_operators, ort_library
+from rsseg_edge.precision import Parity
 
 Result = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]
 """A graph's class map [1, H, W] and logits [1, K, h, w], whose exponentials are the classes' shares."""

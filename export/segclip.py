@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rsseg_edge.bundle import ClassSpec, InputSpec, Manifest, Precision, open_bundle, shipped_bundles
+from rsseg_edge.bundle import ClassSpec, InputSpec, Manifest, open_bundle, shipped_bundles
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.errors import UsageError
 from rsseg_edge.export.graph import trace
@@ -24,6 +24,7 @@ from rsseg_edge.export.precision import halve
 from rsseg_edge.export.request import Draft, Request, Say, training_of
 from rsseg_edge.models.decide import decide
 from rsseg_edge.models.segclip.network import SegCLIP, upsample
+from rsseg_edge.precision import Precision
 from rsseg_edge.preprocess.fit import fit_size, to_canvas
 from rsseg_edge.types import UInt8Array
 

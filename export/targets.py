@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from rsseg_edge.bundle import MANIFEST, Bundle, open_bundle, shipped_bundles
 from rsseg_edge.export.request import Request, Say
+from rsseg_edge.variants import without_variants
 
 
 def export_rtx(request: Request, capabilities: Sequence[tuple[int, int]], folder: Path, say: Say) -> None:
@@ -35,7 +36,7 @@ def source(request: Request, say: Say) -> Iterator[Bundle]:
     # a bundle that is there is taken in its own precision, unless another is asked for
     named = (Path(request.model) / MANIFEST).is_file() or request.model in shipped_bundles()
     if as_it_is and named and request.precision == "fp32":
-        yield open_bundle(request.model)
+        yield without_variants(open_bundle(request.model))
         return
     from rsseg_edge.export.build import export
 

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from rsseg_edge.bundle import MANIFEST, Manifest
+from rsseg_edge.bundle import MANIFEST, NAME, Manifest
 from rsseg_edge.errors import RssegError, UsageError
 
 
 def checksums(files: Mapping[str, bytes]) -> dict[str, str]:
     """SHA-256 in hex of each file."""
     return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+
+
+def bundle_name(name: str | None, folder: Path) -> str:
+    """The name that is asked for, or the folder's.
+
+    Raises:
+        UsageError: no bundle may be called so.
+    """
+    found = name or folder.resolve().name
+    if not re.fullmatch(NAME, found):
+        raise UsageError(
+            f"output {folder}: a bundle's name is letters, digits, '.', '_' and '-', of those a letter or digit first"
+        )
+    return found
 
 
 def check_target(folder: Path) -> None:

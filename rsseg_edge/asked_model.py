@@ -11,6 +11,7 @@ from rsseg_edge.errors import UsageError
 from rsseg_edge.segmenter import Segmenter, load
 from rsseg_edge.segmenters.open_vocabulary import Change, OpenVocabularySegmenter
 from rsseg_edge.segmenters.referring import ReferringSegmenter
+from rsseg_edge.variants import PrecisionName
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def open_model(
     long_side: int | None = None,
     threads: int | None = None,
     engine: EngineName = "auto",
+    precision: PrecisionName | None = None,
     say: Say | None = None,
     shared: BatchCounts | None = None,
 ) -> AskedModel:
@@ -77,7 +79,9 @@ def open_model(
         UsageError: the bundle is not there, or cannot be asked that.
         RssegError: it is damaged.
     """
-    segmenter = load(question.model, long_side=long_side, threads=threads, engine=engine, say=say, shared=shared)
+    segmenter = load(
+        question.model, long_side=long_side, threads=threads, engine=engine, precision=precision, say=say, shared=shared
+    )
     notes = _refer(segmenter, question)
     change = set_vocabulary(segmenter, question)
     for name in question.classes_only or ():

@@ -6,32 +6,31 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rsseg_edge.errors import RssegError, UsageError
+from rsseg_edge.precision import Parity, Precision, Score, Speed, Strict, Variant
 from rsseg_edge.types import ClassTable
 
 SCHEMA_VERSION = 1
 MANIFEST = "bundle.json"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""What a bundle may be called."""
 SHIPPED = Path(__file__).parent / "bundles"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ClassSpec(_Strict):
+class ClassSpec(Strict):
     """One class: its name and the RGB colour (0..255) that it is drawn in."""
 
     name: str = Field(min_length=1)
     color: tuple[int, int, int]
 
 
-class InputSpec(_Strict):
+class InputSpec(Strict):
     """How an image becomes the graph's input: scaled down to a long side, then padded to a multiple.
 
     ``height`` and ``width`` are set when the graph was exported at one fixed size. ``border`` is the colour (RGB,
@@ -48,43 +47,7 @@ class InputSpec(_Strict):
     gsd: float | None = Field(default=None, gt=0)
 
 
-class Precision(_Strict):
-    """Arithmetic of the graph.
-
-    ``kept_fp32`` names the nodes that fp16 would overflow, or that int8 would round too much, as measured on the images
-    ``measured_on``. ``target`` says what int8 is for: "cpu" has uint8 activations, "tensorrt" symmetric int8 ones.
-    """
-
-    name: Literal["fp32", "fp16", "int8"]
-    target: Literal["cpu", "tensorrt"] | None = None
-    kept_fp32: tuple[str, ...] = ()
-    measured_on: str = ""
-
-
-class Parity(_Strict):
-    """What the parity gate found between the trained network and this graph."""
-
-    reference: str
-    runtime: str
-    data: str
-    images: int = Field(ge=1)
-    agreement: float = Field(ge=0, le=1)
-    threshold: float = Field(ge=0, le=1)
-    max_score_difference: float = Field(ge=0)
-
-
-class Score(_Strict):
-    """A measured accuracy: intersection over union per class, in 0..1, and their mean."""
-
-    data: str
-    split: str
-    setting: str
-    miou: float
-    iou: Mapping[str, float]
-    overall_accuracy: float
-
-
-class EngineSpec(_Strict):
+class EngineSpec(Strict):
     """An engine that was built ahead of time from one of the bundle's graphs; built, not yet run.
 
     Attributes:
@@ -102,7 +65,7 @@ class EngineSpec(_Strict):
     shapes: Mapping[str, tuple[int, ...]]
 
 
-class Training(_Strict):
+class Training(Strict):
     """Where the weights come from: ``recipe`` as it was run, ``start`` what the run went on from."""
 
     data: str
@@ -113,7 +76,7 @@ class Training(_Strict):
     steps: int
 
 
-class VocabularySpec(_Strict):
+class VocabularySpec(Strict):
     """How a network of an open vocabulary works: windows over the image, text features of any words.
 
     Attributes:
@@ -143,7 +106,7 @@ class VocabularySpec(_Strict):
     words: tuple[str, ...] = ()
 
 
-class ReferringSpec(_Strict):
+class ReferringSpec(Strict):
     """How a network that segments what a sentence refers to works.
 
     Attributes:
@@ -160,11 +123,11 @@ class ReferringSpec(_Strict):
 Task = Literal["semantic", "open-vocabulary", "referring"]
 
 
-class Manifest(_Strict):
+class Manifest(Strict):
     """``bundle.json``. Unknown fields are refused: a newer schema carries a newer ``schema_version``."""
 
     schema_version: Literal[1] = 1
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=NAME)
     model: str
     task: Task = "semantic"
     config: Mapping[str, Any]
@@ -174,8 +137,10 @@ class Manifest(_Strict):
     referring: ReferringSpec | None = None
     precision: Precision
     files: Mapping[str, str]
+    variants: tuple[Variant, ...] = ()
     engines: tuple[EngineSpec, ...] = ()
     parity: Parity | None = None
+    speed: Speed | None = None
     training: Training | None = None
     scores: tuple[Score, ...] = ()
     made_with: Mapping[str, str] = Field(default_factory=dict)
@@ -188,6 +153,10 @@ class Manifest(_Strict):
             raise ValueError("'vocabulary' belongs to the task open-vocabulary, and to no other")
         if (self.task == "referring") != (self.referring is not None):
             raise ValueError("'referring' belongs to the task referring, and to no other")
+        for variant in self.variants:
+            for name in (*variant.graphs, *variant.graphs.values(), *variant.reports):
+                if name not in self.files:
+                    raise ValueError(f"variant {variant.precision.name}: '{name}' is not one of the files")
         return self
 
     @field_validator("files")
@@ -208,10 +177,11 @@ class Manifest(_Strict):
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle: its folder and its manifest."""
+    """An opened bundle: its folder, its manifest, and the files of a variant that stand for its graphs."""
 
     path: Path
     manifest: Manifest
+    instead: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, name: str) -> bytes:
         """Bytes of a file of the bundle, after its checksum was found right.
@@ -222,6 +192,7 @@ class Bundle:
         digest = self.manifest.files.get(name)
         if digest is None:
             raise RssegError(f"bundle {self.manifest.name}: {MANIFEST} does not list {name}; run rsseg-export again")
+        name = self.instead.get(name, name)
         path = self.path / name
         if not path.resolve().is_relative_to(self.path.resolve()):
             raise RssegError(f"bundle {self.manifest.name}: {name} is a link that leaves the bundle; refused")

@@ -35,6 +35,7 @@ from rsseg_edge.sources.names import stream_name
 from rsseg_edge.temporal.flicker import Flicker
 from rsseg_edge.temporal.segmenter import GridSegmenter, Steadiness, TemporalSegmenter
 from rsseg_edge.types import Report, Result
+from rsseg_edge.variants import PrecisionName
 
 LOG = logging.getLogger("rsseg_edge.job")
 
@@ -81,6 +82,7 @@ class Request:
         sentences: what a referring model segments.
         maps: what is put on the map.
         engine: what runs the network; see :func:`rsseg_edge.engines.choose.open_engine`.
+        precision: of the network; None takes the faster one that the bundle has.
         steadiness: what earlier frames of a video are for.
         flicker: whether the flicker of what is shown is measured.
         max_lag: frames of a live stream that are older are not shown, seconds since their arrival; None shows all.
@@ -106,6 +108,7 @@ class Request:
     sentences: Sequence[str] = ()
     maps: MapRequest = field(default_factory=MapRequest)
     engine: EngineName = "auto"
+    precision: PrecisionName | None = None
     steadiness: Steadiness = field(default_factory=Steadiness)
     flicker: bool = False
     max_lag: float | None = None
@@ -121,8 +124,9 @@ class Request:
         question = Question(self.model, self.vocabulary, self.fast, self.sentences, self.classes_only)
         threads = Threads.share(available_cores(), self.threads).inference
         return open_model(
-            question, long_side=self.long_side, threads=threads, engine=self.engine, say=say, shared=shared
-        )
+            question, long_side=self.long_side, threads=threads, engine=self.engine, precision=self.precision, say=say,
+            shared=shared,
+        )  # fmt: skip
 
 
 class Job:

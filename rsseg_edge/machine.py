@@ -23,9 +23,9 @@ def processor() -> str:
 
 
 def has_vnni() -> bool | None:
-    """Whether the processor multiplies bytes into 32 bits; None where that is not known."""
-    flags = next((_value(line) for line in _lines() if line.startswith("flags")), None)
-    return None if flags is None else bool({"avx512_vnni", "avx_vnni"} & set(flags.split()))
+    """Whether the processor multiplies bytes into 32 bits (VNNI, Arm's dotprod); None where that is not known."""
+    flags = next((_value(line) for line in _lines() if line.startswith(("flags", "Features"))), None)
+    return None if flags is None else bool({"avx512_vnni", "avx_vnni", "asimddp"} & set(flags.split()))
 
 
 def _lines() -> list[str]:

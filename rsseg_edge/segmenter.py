@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from rsseg_edge.bundle import InputSpec, open_bundle
-from rsseg_edge.engines.choose import EngineName, Say, open_engine
+from rsseg_edge.bundle import Bundle, InputSpec, open_bundle
+from rsseg_edge.engines.choose import EngineName, Say, open_engine, runs_on_cpu
 from rsseg_edge.engines.graph_file import read_graph
 from rsseg_edge.engines.shared import BatchCounts
 from rsseg_edge.errors import UsageError
@@ -18,6 +19,7 @@ from rsseg_edge.segmenters.referring import ReferringSegmenter
 from rsseg_edge.segmenters.scene_queries import SceneQueries
 from rsseg_edge.segmenters.semantic import SemanticSegmenter
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
+from rsseg_edge.variants import PrecisionName, choose_precision
 
 
 class Segmenter(Protocol):
@@ -127,6 +129,7 @@ def load(
     long_side: int | None = None,
     threads: int | None = None,
     engine: EngineName = "auto",
+    precision: PrecisionName | None = None,
     say: Say | None = None,
     shared: BatchCounts | None = None,
 ) -> Segmenter:
@@ -138,6 +141,8 @@ def load(
             still images.
         threads: cores that one inference may use; None takes all.
         engine: what runs the network; see :func:`rsseg_edge.engines.choose.open_engine`.
+        precision: of the graphs, where the bundle has more than one; None takes the faster one, see
+            :func:`rsseg_edge.variants.choose_precision`.
         say: told in a line which engine it is and why, and what takes long; None writes it to the log ``rsseg_edge``.
         shared: given, any number of threads may infer at once, and where the graph takes a batch, what they ask for at
             the same time goes through it together; counted here.
@@ -148,13 +153,13 @@ def load(
         refer to, a :class:`~rsseg_edge.segmenters.referring.ReferringSegmenter`.
 
     Raises:
-        UsageError: no such bundle, a ``long_side`` below 32, or one for a network that sees a single size, or an engine
-            that this machine does not have.
+        UsageError: no such bundle, a ``long_side`` below 32, or one for a network that sees a single size, an engine
+            that this machine does not have, or a precision that the bundle does not have.
         RssegError: the bundle is damaged.
     """
     if long_side is not None and long_side < 32:
         raise UsageError(f"long side {long_side}: an image must keep at least 32 pixels")
-    bundle = open_bundle(name_or_path)
+    bundle = open_in_precision(name_or_path, precision, engine, say)
     if bundle.manifest.referring is not None:
         if long_side is not None:
             side = bundle.manifest.referring.size
@@ -170,3 +175,21 @@ def load(
         read_graph(bundle), threads=threads, engine=engine, say=say, pad=(batch,), join=batch, shared=shared
     )
     return SemanticSegmenter(network, bundle.manifest.class_table(), bundle.manifest.input, long_side=long_side)
+
+
+def open_in_precision(
+    name_or_path: str | os.PathLike[str],
+    precision: PrecisionName | None = None,
+    engine: EngineName = "auto",
+    say: Say | None = None,
+) -> Bundle:
+    """The bundle that :func:`load` runs, see there: one of its precisions, as if it had no other.
+
+    Raises:
+        UsageError: no such bundle, or it has no such precision.
+        RssegError: its manifest is damaged.
+    """
+    bundle, why = choose_precision(open_bundle(name_or_path), precision, engine=engine, on_cpu=runs_on_cpu(engine))
+    if why:
+        (say or logging.getLogger("rsseg_edge").info)(f"precision: {bundle.manifest.precision.name} ({why})")
+    return bundle

@@ -152,6 +152,7 @@ def measure(
             long_side=long_side,
             threads=threads,
             engine=engine,
+            precision=open_bundle(model).manifest.precision.name,
             sentences=(SENTENCE,) if open_bundle(model).manifest.referring else (),
         )
         before = _reset_peak()

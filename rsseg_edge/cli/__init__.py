@@ -26,6 +26,14 @@ class EngineChoice(str, Enum):
     onnxruntime = "onnxruntime"
 
 
+class PrecisionChoice(str, Enum):
+    """Arithmetic of a network; :data:`rsseg_edge.variants.PrecisionName`."""
+
+    fp32 = "fp32"
+    fp16 = "fp16"
+    int8 = "int8"
+
+
 def run_app(app: typer.Typer) -> NoReturn:
     """Run a typer app and exit: 0 done, 1 it failed, 2 the request cannot be met, 130 interrupted.
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsseg_edge.cli import run_app
+from rsseg_edge.cli import PrecisionChoice, run_app
 from rsseg_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from rsseg_edge.variants import PrecisionName
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -33,6 +35,9 @@ def evaluate(
     split: Annotated[str | None, typer.Option(help="Part of the data set. [default: val]")] = None,
     long_side: Annotated[
         int | None, typer.Option(min=32, help="Scale larger images down to this, in pixels. [default: the model's]")
+    ] = None,
+    precision: Annotated[
+        PrecisionChoice | None, typer.Option(help="Of a bundle's network.  [default: the one that rsseg-run takes]")
     ] = None,
     classes: Annotated[
         str | None,
@@ -83,12 +88,15 @@ def evaluate(
     if all_sets:
         if root is None:
             raise UsageError("--all needs the folder that the sets lie in: --root DIR")
-        if split or pairs or png or classes:
-            raise UsageError("--all measures each set as it is published: without --split, --classes, --map and --png")
+        if split or pairs or png or classes or precision:
+            raise UsageError(
+                "--all measures each set as it is published: without --split, --classes, --map, --png and --precision"
+            )
         _evaluate_all(what, root, long_side, max_images, as_json)
         return
     assert data is not None
     split = split or "val"
+    number: PrecisionName | None = precision.value if precision else None
     from rsseg_edge.datasets.reader import open_dataset
     from rsseg_edge.evaluation.report import check_picture
     from rsseg_edge.evaluation.subject import reads_sentences
@@ -99,7 +107,9 @@ def evaluate(
             raise UsageError(
                 f"{what} reads sentences and has no classes: --long-side, --classes, --map and --png are not for it"
             )
-        _evaluate_referring(what, data, root, split, phrasings, sentences, max_images, shuffle=shuffle, as_json=as_json)
+        _evaluate_referring(
+            what, number, data, root, split, phrasings, sentences, max_images, shuffle=shuffle, as_json=as_json
+        )
         return
     if phrasings or sentences or shuffle:
         raise UsageError(
@@ -115,7 +125,7 @@ def evaluate(
     from rsseg_edge.evaluation.subject import open_subject
     from rsseg_edge.evaluation.vocabulary import match_subject
 
-    segmenter = open_subject(what, long_side)
+    segmenter = open_subject(what, long_side, number)
     try:
         match = match_subject(segmenter, dataset.spec, pairs or (), split_classes(classes) if classes else None)
         with Bar("images") as bar:
@@ -161,6 +171,7 @@ def _evaluate_all(what: str, root: Path, long_side: int | None, max_images: int 
 
 def _evaluate_referring(
     what: str,
+    precision: PrecisionName | None,
     data: str,
     root: Path | None,
     split: str,
@@ -190,7 +201,7 @@ def _evaluate_referring(
         if origin not in choice:
             raise UsageError(f"--phrasings {origin}: it is train or held_out")
         samples = ReferringDataset(open_dataset(data, root, split), count=sentences or 8, phrasings=choice[origin])
-    refer = open_referring(what)
+    refer = open_referring(what, precision)
     with Bar("images") as bar:
         counts = evaluate_referring(refer, samples, bar.show, shuffled=shuffle, max_images=max_images)
     images = min(len(samples), max_images or len(samples))

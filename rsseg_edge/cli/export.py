@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from rsseg_edge.cli import run_app, say
+from rsseg_edge.cli import PrecisionChoice, run_app, say
 from rsseg_edge.errors import UsageError
 
 if TYPE_CHECKING:
-    from rsseg_edge.bundle import Score
+    from rsseg_edge.bundle import Manifest
     from rsseg_edge.export.request import Request
+    from rsseg_edge.precision import Score
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -25,14 +26,6 @@ def _list_engines(wanted: bool) -> None:
 
         print_engines()
         raise typer.Exit
-
-
-class PrecisionName(str, Enum):
-    """Arithmetic of the graph."""
-
-    fp32 = "fp32"
-    fp16 = "fp16"
-    int8 = "int8"
 
 
 class Target(str, Enum):
@@ -51,7 +44,7 @@ def export(
         str, typer.Option(help="segclip, segclip-tiny, cris, cris-r101, cris-tiny, segearth-ov, segearth-ov-tiny.")
     ],
     output: Annotated[Path, typer.Option("-o", help="Folder of the bundle.")],
-    precision: Annotated[PrecisionName, typer.Option(help="Arithmetic of the graph.")] = PrecisionName.fp32,
+    precision: Annotated[PrecisionChoice, typer.Option(help="Arithmetic of the graph.")] = PrecisionChoice.fp32,
     checkpoint: Annotated[
         Path | None, typer.Option(help="model.safetensors of rsseg-train. [default: the shipped bundle's weights]")
     ] = None,
@@ -92,6 +85,13 @@ def export(
     ] = None,
     calibration_images: Annotated[int, typer.Option(min=8, help="int8: images to calibrate on.")] = 64,
     max_drop: Annotated[float, typer.Option(min=0, help="int8: points of mIoU that may be lost.")] = 0.5,
+    variant: Annotated[
+        bool,
+        typer.Option(
+            "--variant",
+            help="Put the graphs in this --precision beside those of the bundle MODEL, for rsseg-run to choose from.",
+        ),
+    ] = False,
     capability: Annotated[
         str | None, typer.Option("--compute-capability", metavar="8.6,12.0", help="rtx: GPUs to build for.")
     ] = None,
@@ -110,7 +110,7 @@ def export(
 
     --precision int8, --target rtx and triton-server also take a bundle's folder as MODEL.
     """
-    quantized = precision is PrecisionName.int8
+    quantized = precision is PrecisionChoice.int8
     if quantized != (calibration is not None):
         raise UsageError(
             "--precision int8 and --calibration PATH go together: ranges are measured on real images of what the "
@@ -118,6 +118,10 @@ def export(
         )
     if target in (Target.cpu, Target.tensorrt) and not quantized:
         raise UsageError(f"--target {target.value} is for --precision int8; a graph in float runs on either")
+    if variant and target in (Target.rtx, Target.triton_server):
+        raise UsageError(f"--variant makes a bundle: give that to --target {target.value} as --model")
+    if variant and score and not quantized:
+        raise UsageError("--score measures a bundle of its own: leave --variant out")
     if (capability is not None) != (target is Target.rtx):
         raise UsageError("--target rtx and --compute-capability 8.6,12.0 go together")
     if batch and (quantized or target is not Target.onnx or not model.startswith("segclip")):
@@ -151,12 +155,17 @@ def export(
     )
     if quantized:
         wanted = _Calibration(calibration or "", target, max_drop, calibration_images, score, root)
-        _make_int8(request, wanted, output, as_json)
+        _make_int8(request, wanted, output, as_json, variant)
         return
     if target is not Target.onnx:
         _make_target(request, target, capability, output)
         return
-    manifest = build(request, output, say, measure if score else None)
+    if variant:
+        from rsseg_edge.export.variant import export_variant
+
+        manifest = export_variant(request, output, lambda asked, folder: build(asked, folder, say))
+    else:
+        manifest = build(request, output, say, measure if score else None)
     for result in manifest.scores:
         say(f"mIoU {100 * result.miou:.1f} % on {result.data} {result.split}, {result.setting}")
     say(f"wrote {output}: {sum(f.stat().st_size for f in output.iterdir()) / 1e6:.1f} MB")
@@ -173,9 +182,10 @@ class _Calibration(NamedTuple):
     root: Path | None
 
 
-def _make_int8(request: Request, wanted: _Calibration, output: Path, as_json: bool) -> None:
+def _make_int8(request: Request, wanted: _Calibration, output: Path, as_json: bool, variant: bool) -> None:
     from rsseg_edge.cli.progress import StepProgress
     from rsseg_edge.export.int8 import Int8Request, export_int8
+    from rsseg_edge.export.variant import export_variant
 
     if wanted.target in (Target.rtx, Target.triton_server):
         raise UsageError(f"--precision int8 makes a bundle: give that to --target {wanted.target.value} as --model")
@@ -187,9 +197,19 @@ def _make_int8(request: Request, wanted: _Calibration, output: Path, as_json: bo
         wanted.labels,
         wanted.root,
     )
-    with StepProgress("images") as progress:
-        manifest = export_int8(request, asked, output, say, progress.show)
-    say(f"wrote {output}: {sum(f.stat().st_size for f in output.iterdir()) / 1e6:.1f} MB; see {output / 'report.html'}")
+    with StepProgress("calibrating") as progress:
+
+        def make(request: Request, folder: Path) -> Manifest:
+            return export_int8(request, asked, folder, say, progress.show)
+
+        try:
+            manifest = export_variant(request, output, make) if variant else make(request, output)
+        except KeyboardInterrupt:
+            say(f"interrupted: ranges measured so far are kept beside {output}; the same command goes on")
+            raise
+    size = sum(f.stat().st_size for f in output.iterdir()) / 1e6
+    page = [name for name in manifest.files if name.endswith(".html")][-1]
+    say(f"wrote {output}: {size:.1f} MB; see {output / page}")
     if as_json:
         print(manifest.model_dump_json(indent=2))
 

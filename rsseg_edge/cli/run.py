@@ -6,11 +6,14 @@ import sys
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsseg_edge.cli import INTERRUPTED, EngineChoice, run_app, say, stop_by_signal
+from rsseg_edge.cli import INTERRUPTED, EngineChoice, PrecisionChoice, run_app, say, stop_by_signal
+
+if TYPE_CHECKING:
+    from rsseg_edge.variants import PrecisionName
 
 
 class RtspTransport(str, Enum):
@@ -59,6 +62,9 @@ def run(
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Cores for the network.  [default: all but one]")] = None,
     engine: Annotated[EngineChoice, typer.Option(help="What runs the network.")] = EngineChoice.auto,
+    precision: Annotated[
+        PrecisionChoice | None, typer.Option(help="Of the network.  [default: the faster one of the bundle]")
+    ] = None,
     max_frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
     stride: Annotated[int, typer.Option(help="Take every K-th frame.")] = 1,
     start: Annotated[float, typer.Option(help="Begin this many seconds after the first frame.")] = 0.0,
@@ -218,6 +224,7 @@ def run(
         "--overwrite": overwrite,
         "--workers": workers, "--cluster": cluster,
     }  # fmt: skip
+    number: PrecisionName | None = precision.value if precision else None
     scenes = scene_inputs_of(where)
     if scenes is not None:
         frame_options = {
@@ -245,7 +252,7 @@ def run(
             workers,
             cluster,
         )
-        run_scenes(scenes, given, model, out, vocabulary, fast, names, alpha, threads, engine.value, as_json)
+        run_scenes(scenes, given, model, out, vocabulary, fast, names, alpha, threads, engine.value, as_json, number)
         return
     _refuse(scene_options, f"{{}} is for georeferenced scenes, and {where[0]} is none")
     selection = Selection(start, end, stride, max_frames)
@@ -253,7 +260,7 @@ def run(
     one_run = len(where) == 1 or all(kind_of(given) is Kind.stills for given in where)
     request = Request(
         where[0], model, out, selection, names, alpha, class_maps, long_side, threads,
-        vocabulary=vocabulary, fast=fast, sentences=refer or (), maps=maps, engine=engine.value,
+        vocabulary=vocabulary, fast=fast, sentences=refer or (), maps=maps, engine=engine.value, precision=number,
         steadiness=Steadiness(smooth, keyframes), flicker=flicker, max_lag=max_lag, transport=rtsp_transport.value,
         live_page=live, token=token, outputs=Outputs(to or (), max_mbit, class_video, coco),
         also=where[1:] if one_run else (), latest=latest,

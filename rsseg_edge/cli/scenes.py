@@ -26,6 +26,7 @@ from rsseg_edge.scenes.stretch import parse_bands, parse_percentiles
 from rsseg_edge.scenes.units import Pool
 from rsseg_edge.sinks.geo_package import require_geo
 from rsseg_edge.sinks.part_file import write_file
+from rsseg_edge.variants import PrecisionName
 
 INCOMPLETE = 3
 
@@ -60,6 +61,7 @@ def run_scenes(
     threads: int | None,
     engine: EngineName,
     as_json: bool,
+    precision: PrecisionName | None = None,
 ) -> None:
     """Do every scene; exit with 3 where parts could not be read, with 1 where a whole scene failed.
 
@@ -70,7 +72,7 @@ def run_scenes(
         RssegError: the only scene failed.
     """
     require_geo("a georeferenced scene")
-    request = _request(given, model, out, vocabulary, fast, classes_only, alpha, threads, engine)
+    request = _request(given, model, out, vocabulary, fast, classes_only, alpha, threads, engine, precision)
     with _pool(given) as pool:
         _run_all(SceneJob(request, pool, say), scenes, out, as_json)
 
@@ -133,6 +135,7 @@ def _request(
     alpha: float,
     threads: int | None,
     engine: EngineName,
+    precision: PrecisionName | None,
 ) -> SceneRequest:
     bands = None if given.bands is None else parse_bands(given.bands)
     percentiles = None if given.stretch is None else parse_percentiles(given.stretch)
@@ -154,6 +157,7 @@ def _request(
         probabilities=given.probabilities,
         threads=threads,
         engine=engine,
+        precision=precision,
         overwrite=given.overwrite,
         **{name: value for name, value in chosen.items() if value is not None},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from rsseg_edge.engines.base import Arrays, Engine, EngineAbsentError, Pending
 from rsseg_edge.engines.graph_file import GraphFile
 from rsseg_edge.engines.onnx_file import read_signature
-from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
+from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine, has_cuda_provider
 from rsseg_edge.engines.padding import Side
 from rsseg_edge.engines.shared import BatchCounts, SharedEngine
 from rsseg_edge.errors import UsageError
@@ -64,6 +65,13 @@ def _choose(graph: GraphFile, threads: int | None, engine: EngineName, say: Say,
         return _open(engine, graph, threads, say, pad)
     except EngineAbsentError as error:
         raise UsageError(f"--engine {engine}: {error}{_remedy(engine)}") from None
+
+
+def runs_on_cpu(engine: EngineName) -> bool:
+    """Whether a CPU will run the graphs, as far as that is known before they are opened."""
+    if engine != "auto":
+        return engine == "onnxruntime"
+    return importlib.util.find_spec("tensorrt") is None and not has_cuda_provider()
 
 
 class _FirstThatRuns:

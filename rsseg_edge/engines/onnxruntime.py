@@ -92,11 +92,16 @@ _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 def _gpu_providers() -> list[str]:
-    import onnxruntime as ort
-
-    if _CUDA not in ort.get_available_providers():
+    if not has_cuda_provider():
         raise EngineAbsentError("ONNX Runtime has no CUDA provider")
     return [_CUDA, _CPU]
+
+
+def has_cuda_provider() -> bool:
+    """Whether this ONNX Runtime was built for NVIDIA's GPUs."""
+    import onnxruntime as ort
+
+    return _CUDA in ort.get_available_providers()
 
 
 def _needed_only() -> Any:

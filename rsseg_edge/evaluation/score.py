@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rsseg_edge.bundle import Score, open_bundle
+from rsseg_edge.bundle import open_bundle
 from rsseg_edge.evaluation.evaluate import evaluate
 from rsseg_edge.evaluation.match import match_classes
+from rsseg_edge.precision import Score
 from rsseg_edge.segmenter import Segmenter, load
 from rsseg_edge.types import UInt8Array
 

@@ -11,6 +11,7 @@ from rsseg_edge.errors import UsageError
 from rsseg_edge.evaluation.referring import BoolArray, Refer
 from rsseg_edge.segmenter import Segmenter, load
 from rsseg_edge.types import Segmentation, UInt8Array
+from rsseg_edge.variants import PrecisionName
 
 CHECKPOINTS = (".safetensors", ".pt", ".ckpt")
 
@@ -38,20 +39,21 @@ class _Asked:
         return [masks[once.index(sentence)] for sentence in sentences]
 
 
-def open_subject(what: str, long_side: int | None = None) -> Segmenter:
+def open_subject(what: str, long_side: int | None = None, precision: PrecisionName | None = None) -> Segmenter:
     """The segmenter of a shipped bundle, of a bundle's folder, or of a file that rsseg-train wrote.
 
     Args:
         what: name or path.
         long_side: larger images are scaled down to it, in pixels; None takes the model's own value.
+        precision: of a bundle; None takes the one that rsseg-run takes.
 
     Raises:
         UsageError: there is no such model, or a checkpoint is given where training is not installed.
         RssegError: it is damaged.
     """
     if not what.endswith(CHECKPOINTS):
-        return load(what, long_side=long_side)
-    _check_checkpoint(what)
+        return load(what, long_side=long_side, precision=precision)
+    _check_checkpoint(what, precision)
     try:
         from rsseg_edge.training.checkpoint import read_model
         from rsseg_edge.training.open_vocabulary.segmenter import load_open_vocabulary_segmenter
@@ -82,7 +84,7 @@ def reads_sentences(what: str) -> bool:
     return bool(is_referring(read_model(Path(what))[1].model))
 
 
-def open_referring(what: str) -> Refer:
+def open_referring(what: str, precision: PrecisionName | None = None) -> Refer:
     """What :func:`~rsseg_edge.evaluation.referring.evaluate_referring` asks, of a model that reads sentences.
 
     Raises:
@@ -90,9 +92,10 @@ def open_referring(what: str) -> Refer:
         RssegError: it is damaged.
     """
     if not what.endswith(CHECKPOINTS):
-        segmenter = load(what)
+        segmenter = load(what, precision=precision)
         assert isinstance(segmenter, _Reads), "the manifest says so"
         return _Asked(segmenter)
+    _check_checkpoint(what, precision)
     from rsseg_edge.training.referring.predict import TorchReferring
     from rsseg_edge.training.referring.task import load_referring
 
@@ -100,6 +103,8 @@ def open_referring(what: str) -> Refer:
     return refer
 
 
-def _check_checkpoint(what: str) -> None:
+def _check_checkpoint(what: str, precision: PrecisionName | None = None) -> None:
+    if precision is not None:
+        raise UsageError("--precision is for bundles: a checkpoint is as it was trained")
     if not Path(what).is_file():
         raise UsageError(f"there is no checkpoint {what}")

@@ -111,7 +111,8 @@ class _Key:
 
     def __init__(self, request: SceneRequest) -> None:
         self.request = request
-        self._what = repr((request.model, request.vocabulary, request.fast, request.engine, request.threads))
+        asked = (request.model, request.vocabulary, request.fast, request.engine, request.precision, request.threads)
+        self._what = repr(asked)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Key) and other._what == self._what

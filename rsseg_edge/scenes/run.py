@@ -10,7 +10,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from rsseg_edge.bundle import open_bundle
 from rsseg_edge.engines.choose import Say
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.job import Threads
@@ -35,6 +34,7 @@ from rsseg_edge.scenes.vector import band_rows, regions
 from rsseg_edge.scenes.web_map import web_map
 from rsseg_edge.scenes.windows import Plan
 from rsseg_edge.scenes.work import Work
+from rsseg_edge.segmenter import open_in_precision
 from rsseg_edge.segmenters.scene_queries import SceneQueries
 from rsseg_edge.sinks.images import write_png
 from rsseg_edge.sinks.part_file import named_errors, write_file
@@ -62,7 +62,9 @@ class SceneJob:
     """
 
     def __init__(self, request: SceneRequest, pool: Pool | None = None, say: Say | None = None) -> None:
-        self.request, self._pool = request, pool
+        bundle = open_in_precision(request.model, request.precision, request.engine, say)
+        request = replace(request, precision=bundle.manifest.precision.name)  # one for all processes, whatever they are
+        self.request, self._pool, self._manifest = request, pool, bundle.manifest
         threads = Threads.share(available_cores(), request.threads).inference
         segmenter, change = open_model(request, threads, say)
         self.segmenter = segmenter
@@ -111,7 +113,7 @@ class SceneJob:
 
     def _settings(self, scene: Scene, plan: Plan) -> dict[str, Any]:
         """All that pixels and files depend on, as JSON."""
-        request, manifest = self.request, open_bundle(self.request.model).manifest
+        request, manifest = self.request, self._manifest
         stat = Path(scene.path).stat() if Path(scene.path).exists() else None
         return {
             "version": software_version(),

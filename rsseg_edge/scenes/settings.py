@@ -14,6 +14,7 @@ from rsseg_edge.errors import UsageError
 from rsseg_edge.scenes.georeference import GeoReference
 from rsseg_edge.scenes.scene import Options
 from rsseg_edge.scenes.windows import Axis, Plan
+from rsseg_edge.variants import PrecisionName
 
 TILE, OVERLAP = 1536, 320
 """The sides of windows and what neighbours share of them: more costs time twice, less shows seams."""
@@ -42,6 +43,7 @@ class SceneRequest:
         simplify: tolerance of their simplification, in pixels of the scene.
         threads: of one inference; None takes all cores but one.
         engine: what runs the network; see :func:`rsseg_edge.engines.choose.open_engine`.
+        precision: of the network; None takes the faster one that the bundle has.
         overwrite: scenes that are finished are done anew.
     """
 
@@ -62,6 +64,7 @@ class SceneRequest:
     simplify: float = 1.0
     threads: int | None = None
     engine: EngineName = "auto"
+    precision: PrecisionName | None = None
     overwrite: bool = False
 
 

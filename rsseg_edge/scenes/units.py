@@ -73,7 +73,9 @@ def open_model(
         UsageError: there is none, or it gives no scores.
         RssegError: the bundle is damaged.
     """
-    segmenter: Segmenter = load(request.model, threads=threads, engine=request.engine, say=say)
+    segmenter: Segmenter = load(
+        request.model, threads=threads, engine=request.engine, precision=request.precision, say=say
+    )
     if not isinstance(segmenter, ScoringSegmenter):
         raise UsageError(f"model {request.model} has no class scores to blend: scenes take semantic models")
     change = set_vocabulary(segmenter, Question(request.model, request.vocabulary, request.fast))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +14,22 @@ onnx = pytest.importorskip("onnx", reason="export is the lab side: it needs onnx
 pytest.importorskip("torch")
 
 import rsseg_edge  # noqa: E402
-from rsseg_edge.bundle import open_bundle  # noqa: E402
+from rsseg_edge.bundle import open_bundle, shipped_bundles  # noqa: E402
 from rsseg_edge.calibration import quantize as module  # noqa: E402
 from rsseg_edge.calibration.clipping import clip_range  # noqa: E402
 from rsseg_edge.calibration.insert import quantize  # noqa: E402
 from rsseg_edge.calibration.plan import measured_tensors  # noqa: E402
-from rsseg_edge.calibration.prepare import prepare  # noqa: E402
 from rsseg_edge.calibration.ranges import measure_ranges  # noqa: E402
 from rsseg_edge.calibration.search import climb, ladder  # noqa: E402
 from rsseg_edge.calibration.sites import find_sites  # noqa: E402
+from rsseg_edge.calibration.subject import open_subject  # noqa: E402
 from rsseg_edge.engines.onnx_file import fix_shapes, read_signature  # noqa: E402
 from rsseg_edge.engines.tensorrt_build import build  # noqa: E402
 from rsseg_edge.errors import RssegError, UsageError  # noqa: E402
 from rsseg_edge.export.int8 import Int8Request, export_int8  # noqa: E402
 from rsseg_edge.export.precision import halve  # noqa: E402
 from rsseg_edge.export.request import Request  # noqa: E402
+from rsseg_edge.export.variant import export_variant  # noqa: E402
 
 
 def quiet(line: str) -> None:
@@ -95,6 +98,53 @@ def test_a_quantised_bundle_is_not_quantised_again(int8_bundle, photos: Path, tm
         export_int8(Request(str(int8_bundle[0]), "int8"), Int8Request(str(photos)), tmp_path / "out", quiet)
 
 
+def test_a_bundle_that_gives_no_numbers_is_refused_and_says_so(
+    small_bundle: Path, photos: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(small_bundle, tmp_path / "broken"))
+    graph = onnx.load(folder / "model.onnx")
+    weight = next(t for t in graph.graph.initializer if t.name == "val_2")
+    values = onnx.numpy_helper.to_array(weight).copy()
+    values[0, 0] = np.nan
+    weight.CopyFrom(onnx.numpy_helper.from_array(values, "val_2"))
+    onnx.save(graph, folder / "model.onnx")
+    manifest = json.loads((folder / "bundle.json").read_text())
+    manifest["files"]["model.onnx"] = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    said: list[str] = []
+    with pytest.raises(RssegError, match=r"small itself gives values that are no numbers on (\d+) of \1 views"):
+        export_int8(Request(str(folder), "int8"), Int8Request(str(photos)), tmp_path / "out", said.append)
+    assert any("nodes stay in float: values that are not finite" in line for line in said)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_variant_stands_beside_the_graph_in_float(
+    small_bundle: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(module.THRESHOLDS, "int8", 0.5)
+
+    def make(request: Request, folder: Path) -> None:
+        export_int8(request, Int8Request(str(photos)), folder, quiet)
+
+    made = export_variant(Request(str(small_bundle), "int8"), tmp_path / "both", make)
+    (variant,) = made.variants
+    assert variant.graphs == {"model.onnx": "model.int8.onnx"}
+    assert variant.reports == ("report.int8.json", "report.int8.html")
+    assert variant.speed is not None
+    assert (variant.speed.milliseconds > 0, variant.speed.parent_milliseconds > 0) == (True, True)
+    segmenter = rsseg_edge.load(tmp_path / "both", engine="onnxruntime", precision="int8")
+    assert segmenter(picture := np.zeros((64, 64, 3), np.uint8)).class_map.shape == picture.shape[:2]
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["both"]
+
+
+@pytest.mark.parametrize("name", [".hidden", "a b"])
+def test_a_name_that_no_bundle_may_have_is_refused_before_the_work(
+    small_bundle: Path, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(UsageError, match="a bundle's name is letters"):
+        export_int8(Request(str(small_bundle), "int8"), Int8Request("nothing"), tmp_path / name, quiet)
+
+
 def test_a_budget_that_nothing_meets_writes_nothing(
     small_bundle: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,27 +164,23 @@ def test_the_search_gives_back_as_few_blocks_as_it_can(least: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["int8", "fp16"])
-@pytest.mark.parametrize("name", ["small", "segclip-tiny", "segearth-ov-tiny"])
-def test_nvidias_builder_takes_the_graphs(name: str, kind: str, graph, make_picture) -> None:
+@pytest.mark.parametrize("name", ["small", *shipped_bundles()])
+def test_nvidias_builder_takes_the_graphs(name: str, kind: str, small_bundle: Path, make_picture) -> None:
     """For SM86 and SM120; function bodies are inlined by its parser."""
     trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed (pip install tensorrt-rtx)")
-    parent = prepare(graph if name == "small" else onnx.load_from_string(open_bundle(name).read("model.onnx")))
-    if name == "segearth-ov-tiny":
-        samples = [{"crops": make_picture(0, 320, 320)[None], "text": np.eye(3, 384, dtype=np.float32)}]
-    else:
-        samples = [{"image": make_picture(0)[None]}]
-    if kind == "fp16":
-        made, _ = halve(parent, samples, quiet)
-    else:
-        sites, _ = find_sites(parent)
-        ranges = measure_ranges(parent, measured_tensors(sites), samples)
-        bounds = {tensor: clip_range(h, "max", symmetric=True) for tensor, h in ranges.items()}
-        made = quantize(parent, sites, bounds, "tensorrt")
-        assert sum(n.op_type == "QuantizeLinear" for n in made.graph.node) > 3
-    model = made.SerializeToString()
-    shapes = {
-        i.name: tuple(s if isinstance(s, int) else 64 if i.name == "image" else 2 for s in i.shape)
-        for i in read_signature(model).inputs
-    }
-    built = build(trt, fix_shapes(model, shapes), shapes, name=name, capabilities=[(8, 6), (12, 0)])
-    assert len(built.plan) > 10_000
+    subject = open_subject(open_bundle(small_bundle if name == "small" else name))
+    view = make_picture(0) if name in ("small", "segclip-tiny") else subject.views(make_picture(0))[0][0]
+    for file, inputs in subject.feeds(view[None]).items():
+        parent = subject.graphs[file]
+        if kind == "fp16":
+            made, _ = halve(parent, [inputs], quiet)
+        else:
+            sites, _ = find_sites(parent)
+            ranges = measure_ranges(parent, measured_tensors(sites), [inputs])
+            bounds = {tensor: clip_range(h, "max", symmetric=True) for tensor, h in ranges.items()}
+            made = quantize(parent, sites, bounds, "tensorrt")
+            assert sum(n.op_type == "QuantizeLinear" for n in made.graph.node) > 3
+        model = made.SerializeToString()
+        shapes = {name: inputs[name].shape for name in (i.name for i in read_signature(model).inputs)}
+        built = build(trt, fix_shapes(model, shapes), shapes, name=file, capabilities=[(8, 6), (12, 0)])
+        assert len(built.plan) > 10_000

@@ -226,7 +226,7 @@ class StrongestChannel:
 )
 def test_words_of_an_open_vocabulary_match_in_order_unless_mapped(call, data, monkeypatch, arguments, right):
     monkeypatch.setattr(subject, "reads_sentences", lambda what: False)
-    monkeypatch.setattr(subject, "open_subject", lambda what, long_side: StrongestChannel())
+    monkeypatch.setattr(subject, "open_subject", lambda what, long_side, precision: StrongestChannel())
     monkeypatch.setattr(subject, "reads_sentences", lambda what: False)
     code, out, _ = call("any", "--data", data / "own.toml", "--json", *arguments)
     assert code == 0

@@ -20,6 +20,9 @@ from rsseg_edge.cli.export import main
             ["--precision", "int8", "--calibration", "x", "--target", "triton-server"],
             "give that to --target triton-server as --model",
         ),
+        (["--variant"], "--variant: bundle segclip-tiny is in fp32 itself"),
+        (["--variant", "--target", "triton-server"], "--variant makes a bundle"),
+        (["--variant", "--precision", "fp16", "--score", "dubai"], "leave --variant out"),
     ],
 )
 def test_options_that_do_not_go_together(arguments, told, monkeypatch, capsys, tmp_path) -> None:

@@ -11,8 +11,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="export is the lab side: it needs torch")
 pytest.importorskip("open_clip")
 onnx = pytest.importorskip("onnx")
+cv2 = pytest.importorskip("cv2")
 
 import rsseg_edge  # noqa: E402
+from rsseg_edge.bundle import open_bundle  # noqa: E402
+from rsseg_edge.calibration import quantize, search  # noqa: E402
+from rsseg_edge.engines.agreement import THRESHOLDS  # noqa: E402
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine  # noqa: E402
 from rsseg_edge.errors import UsageError  # noqa: E402
 from rsseg_edge.export import cris as export_cris_module  # noqa: E402
@@ -29,6 +33,7 @@ from rsseg_edge.export.cris_graph import (  # noqa: E402
 )
 from rsseg_edge.export.cris_published import PublishedCRIS  # noqa: E402
 from rsseg_edge.export.graph import trace  # noqa: E402
+from rsseg_edge.export.int8 import Int8Request, export_int8  # noqa: E402
 from rsseg_edge.models.cris.config import (  # noqa: E402
     CLIPConfig,
     CRISConfig,
@@ -220,6 +225,41 @@ def test_a_bundle_runs_and_says_what_it_is(official, network, tmp_path, precisio
     assert len(notes) == 1
     result = segmenter(np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8))
     assert result.masks.shape == (2, 50, 70)
+
+
+@pytest.mark.parametrize("target", ["cpu", "tensorrt"])
+def test_what_sees_the_image_becomes_int8_and_what_reads_stays(official, tmp_path, monkeypatch, target):
+    monkeypatch.setitem(THRESHOLDS, "int8", 0.5)  # a random network decides by a hair
+    monkeypatch.setattr(quantize, "drop_slow_kinds", lambda plan, *_: (plan, {}))  # what is slow here is not asked
+    monkeypatch.setattr(search, "ROUNDS", 1)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    pictures = np.random.default_rng(0).integers(0, 256, (14, 6, 8, 3), dtype=np.uint8)
+    for i, picture in enumerate(pictures):
+        cv2.imwrite(str(photos / f"{i}.png"), np.kron(picture, np.ones((12, 12, 1), np.uint8)))
+    export(Request("cris", "fp32", official=official), tmp_path / "small", lambda line: None)
+    wanted = Int8Request(str(photos), target, images=8)
+    export_int8(Request(str(tmp_path / "small"), "int8"), wanted, tmp_path / "int8", lambda line: None)
+    parent, made = open_bundle(tmp_path / "small"), open_bundle(tmp_path / "int8")
+    assert made.manifest.precision.target == target
+    assert made.read("text.onnx") == parent.read("text.onnx")
+    report = json.loads(made.read("report.json"))
+    assert report["kept_higher"]["text.onnx"] == "runs once a sentence, not once a frame"
+    for name in ("vision.onnx", "fusion.onnx"):
+        graph = onnx.load_from_string(made.read(name)).graph
+        zeros = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+        zeros = [zeros[n.input[2]] for n in graph.node if n.op_type == "QuantizeLinear"]
+        assert len(zeros) > 3, name
+        assert {zero.dtype.name for zero in zeros} == {"uint8" if target == "cpu" else "int8"}
+        assert target == "cpu" or not any(zeros)
+        assert report["quantized"][name]
+    image = cv2.cvtColor(cv2.imread(str(photos / "3.png")), cv2.COLOR_BGR2RGB)
+    masks = []
+    for folder in (tmp_path / "small", tmp_path / "int8"):
+        segmenter = rsseg_edge.load(folder, threads=1)
+        segmenter.refer(["the road", "red water"])
+        masks.append(segmenter(image).masks)
+    assert (masks[0] == masks[1]).mean() > 0.9
 
 
 def test_weights_are_asked_for_in_one_line(tmp_path):

@@ -9,9 +9,10 @@ import pytest
 
 pytest.importorskip("torch", reason="export is the lab side: it needs torch")
 
-from rsseg_edge.bundle import InputSpec, Manifest, Precision, VocabularySpec, open_bundle
+from rsseg_edge.bundle import InputSpec, Manifest, VocabularySpec, open_bundle
 from rsseg_edge.export.word_bank import bank_text_part
 from rsseg_edge.export.write import checksums, write_bundle
+from rsseg_edge.precision import Precision
 from rsseg_edge.prompts.words import WordFeatures
 
 

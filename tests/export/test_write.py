@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from rsseg_edge.bundle import ClassSpec, InputSpec, Manifest, Precision, open_bundle
+from rsseg_edge.bundle import ClassSpec, InputSpec, Manifest, open_bundle
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.export.write import checksums, write_bundle
+from rsseg_edge.precision import Precision
 
 
 def manifest(files: dict[str, bytes]) -> Manifest:
