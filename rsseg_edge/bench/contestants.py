@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rsseg_edge.bench.timing import spread
 from rsseg_edge.engines.base import Arrays, EngineAbsentError
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.kernels.registry import calls_operators
@@ -39,6 +40,10 @@ class Contest:
     def ratio(self, name: str) -> float:
         """Median of the contestant's time by ours in the same round: above 1, ours is faster."""
         return float(np.median(self.wall[name] / self.wall[OURS]))
+
+    def ratio_spread(self, name: str) -> float:
+        """How far the ratio may be off; see :func:`rsseg_edge.bench.timing.spread`."""
+        return spread(self.wall[name] / self.wall[OURS])
 
 
 def contest(ours: Run, model: bytes, inputs: Arrays, threads: int | None, torch_module: Any = None) -> Contest:

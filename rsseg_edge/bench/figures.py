@@ -81,11 +81,11 @@ def bars(contest: Contest) -> str:
     """Median time of every contestant, and its ratio to ours."""
     medians = {name: 1e3 * float(np.median(wall)) for name, wall in contest.wall.items()}
     left, row_height = 240.0, 28.0
-    scale = (WIDTH - left - 130) / max(medians.values())
+    scale = (WIDTH - left - 170) / max(medians.values())
     parts = ""
     for row, (name, ms) in enumerate(medians.items()):
         y = 6 + row * row_height
-        ratio = "" if name == OURS else f"  ({contest.ratio(name):.2f} x)"
+        ratio = "" if name == OURS else f"  ({contest.ratio(name):.2f} ± {contest.ratio_spread(name):.2f} x)"
         parts += (
             f'<text class="label" x="{left - 8}" y="{y + 15}" text-anchor="end">{escape(name)}</text>'
             f'<rect class="{"bar" if name == OURS else "other"}" x="{left}" y="{y}" width="{ms * scale:.1f}" '

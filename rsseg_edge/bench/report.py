@@ -10,9 +10,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rsseg_edge.bench import figures
 from rsseg_edge.bench.contestants import OURS
-from rsseg_edge.bench.run import Measured, Timing
+from rsseg_edge.bench.run import Measured
+from rsseg_edge.bench.timing import Timing
 from rsseg_edge.sinks.part_file import PartFile, named_errors
 
 COLUMNS = ("median", "± median", "p90", "p99", "jitter", "core", "frames/s")
@@ -27,6 +30,7 @@ def to_json(measured: Measured) -> dict[str, Any]:
         "together": {
             "frames": measured.frames,
             "frames_per_second": round(measured.together, 2),
+            "spread": round(measured.together_spread, 2),
             "core_ms": round(1e3 * measured.together_cpu, 3),
             "by_slowest_alone": round(measured.overlap, 3),
         },
@@ -43,8 +47,9 @@ def to_json(measured: Measured) -> dict[str, Any]:
         }
     if contest := measured.contest:
         found["contest"] = {
-            "median_ms": {name: round(1e3 * float(sorted(w)[len(w) // 2]), 3) for name, w in contest.wall.items()},
+            "median_ms": {name: round(1e3 * float(np.median(w)), 3) for name, w in contest.wall.items()},
             "by_ours": {name: round(contest.ratio(name), 3) for name in contest.wall if name != OURS},
+            "spread_of_by_ours": {n: round(contest.ratio_spread(n), 3) for n in contest.wall if n != OURS},
             "absent": dict(contest.absent),
         }
     if roof := measured.roofline:
@@ -95,8 +100,9 @@ def to_html(measurements: Sequence[Measured]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>rsseg-bench: {escape(names)}</title><style>{STYLE.read_text(encoding='utf-8')}</style>"
         f"<main><h1>rsseg-bench</h1><p class=quiet>{stamp}</p>{_overview(measurements)}{sections}"
-        "<p class=quiet>Times of a stage alone: nothing runs beside it. &plusmn; is half the range of the medians of "
-        "five parts of the run. Core is the processor time of all cores. What is marked predicted was not measured."
+        "<p class=quiet>Times of a stage alone: nothing of ours runs beside it. &plusmn; is half the range of the "
+        "medians of five parts of the run. Core is the processor time of all cores. What is marked predicted was not "
+        "measured."
         "</p></main></html>"
     )
 
@@ -107,8 +113,8 @@ def _overview(measurements: Sequence[Measured]) -> str:
     rows = [
         (
             m.about["model"],
-            f"{m.together:.1f}",
-            f"{1e3 * m.alone['infer'].quantile(0.5):.1f}",
+            f"{m.together:.1f} ± {m.together_spread:.1f}",
+            f"{1e3 * m.alone['infer'].quantile(0.5):.1f} ± {1e3 * m.alone['infer'].spread:.1f}",
             f"{1e3 * m.alone['infer'].quantile(0.99):.1f}",
             f"{m.accuracy['mIoU']:.1f}" if m.accuracy else "",
         )
@@ -121,7 +127,7 @@ def _section_html(m: Measured) -> str:
     slowest = max(m.alone, key=lambda name: m.alone[name].quantile(0.5))
     memory = "" if math.isnan(m.memory) else f"{m.memory / 1e6:.0f} MB"
     cards = {
-        "frames a second": f"{m.together:.1f}",
+        "frames a second": f"{m.together:.1f} ± {m.together_spread:.1f}",
         "network, median": f"{1e3 * m.alone['infer'].quantile(0.5):.1f} ms",
         "network, p99": f"{1e3 * m.alone['infer'].quantile(0.99):.1f} ms",
         "of the slowest stage's rate": f"{100 * m.overlap:.0f} %",
@@ -168,7 +174,10 @@ def _section_markdown(m: Measured) -> str:
     lines += [f"- {key}: {value}" for key, value in m.about.items() if key != "model"]
     lines += ["", f"| stage, ms | {' | '.join(COLUMNS)} |", "|---|" + "---|" * len(COLUMNS)]
     lines += [f"| {' | '.join(row)} |" for row in _rows(m)]
-    lines += ["", f"Together {m.together:.1f} frames/s, {m.overlap:.2f} of the slowest stage alone."]
+    lines += [
+        "",
+        f"Together {m.together:.1f} ± {m.together_spread:.1f} frames/s, {m.overlap:.2f} of the slowest stage alone.",
+    ]
     lines += [f"Loaded in {m.load:.2f} s, first frame {1e3 * m.first_frame:.0f} ms, at most {m.memory / 1e6:.0f} MB."]
     if m.power:
         joules = m.power.joules(m.frames)
@@ -176,8 +185,9 @@ def _section_markdown(m: Measured) -> str:
         lines.append(f"Power: {figure}{m.power.source}.")
     if m.contest:
         lines += ["", "| runtime | median ms | by ours |", "|---|---|---|"]
-        found = to_json(m)["contest"]
-        lines += [f"| {n} | {ms:.1f} | {found['by_ours'].get(n, 1):.2f} |" for n, ms in found["median_ms"].items()]
+        for name, wall in m.contest.wall.items():
+            ratio = "1" if name == OURS else f"{m.contest.ratio(name):.2f} ± {m.contest.ratio_spread(name):.2f}"
+            lines.append(f"| {name} | {1e3 * float(np.median(wall)):.1f} | {ratio} |")
         lines += [f"| {name} | - | {why} |" for name, why in m.contest.absent.items()]
     if m.roofline:
         lines += ["", f"Predicted on {m.roofline.board.name}: {1e3 * m.roofline.total:.2f} ms at the least."]
@@ -204,6 +214,7 @@ def _timing(timing: Timing) -> dict[str, float]:
         "jitter_ms": round(1e3 * timing.jitter, 3),
         "core_ms": round(1e3 * timing.cpu, 3),
         "frames_per_second": round(timing.rate, 2),
+        "frames": len(timing.wall),
     }
 
 

@@ -10,7 +10,8 @@ from rsseg_edge.bench.operations import Operation
 from rsseg_edge.bench.power import Power
 from rsseg_edge.bench.report import to_json, write_report
 from rsseg_edge.bench.roofline import find_board, predict
-from rsseg_edge.bench.run import Measured, Timing
+from rsseg_edge.bench.run import Measured
+from rsseg_edge.bench.timing import Timing
 
 STAGES = ("decode", "prepare", "infer", "finish", "write")
 
