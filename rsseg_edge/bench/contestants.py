@@ -46,7 +46,7 @@ class Contest:
         return spread(self.wall[name] / self.wall[OURS])
 
 
-def contest(ours: Run, model: bytes, inputs: Arrays, threads: int | None, torch_module: Any = None) -> Contest:
+def contest(ours: Run, model: bytes, inputs: Arrays, threads: int | None, torch_module: Callable[[], Any]) -> Contest:
     """Time contestants in turn.
 
     Args:
@@ -54,7 +54,8 @@ def contest(ours: Run, model: bytes, inputs: Arrays, threads: int | None, torch_
         model: the serialised graph.
         inputs: of the graph.
         threads: cores that each may use; None takes all.
-        torch_module: called with the inputs as tensors in their order; None leaves PyTorch out.
+        torch_module: makes what is called with the inputs as tensors in their order; it says why there is none by an
+            ``EngineAbsentError``.
     """
     runs: dict[str, Run] = {OURS: ours}
     absent: dict[str, str] = {}
@@ -110,9 +111,8 @@ def _openvino(model: bytes, inputs: Arrays, threads: int | None) -> Run:
     return lambda: request.infer(dict(inputs))
 
 
-def _torch(module: Any, inputs: Arrays, threads: int | None, *, compiled: bool) -> Run:
-    if module is None:
-        raise EngineAbsentError("there is no network in torch to this bundle, or torch is not installed")
+def _torch(make: Callable[[], Any], inputs: Arrays, threads: int | None, *, compiled: bool) -> Run:
+    module = make()
     import torch
 
     if threads:

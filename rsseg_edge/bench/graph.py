@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from rsseg_edge.bench.contestants import Contest, contest
@@ -44,7 +45,7 @@ class NetworkGraph:
     def contest(self, engine: EngineName, threads: int | None) -> Contest:
         """Run it through every runtime that is here; see :func:`rsseg_edge.bench.contestants.contest`."""
         ours = open_engine(self.file, threads=threads, engine=engine)
-        module: Any = torch_network(self.manifest)
+        module = cache(lambda: torch_network(self.manifest))
         found = contest(lambda: ours.infer(self.inputs), self.model, self.inputs, threads, module)
         ours.close()
         return found
