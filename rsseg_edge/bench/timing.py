@@ -80,7 +80,7 @@ def take_turns(stages: Mapping[str, Iterator[object]], frames: int) -> dict[str,
     cpu = dict.fromkeys(stages, 0.0)
     for work in stages.values():
         _warm_up(work)
-    going = dict(stages)
+    going, rounds = dict(stages), 0
     while going:
         for name, work in list(going.items()):
             next(work, None)  # what lay in the caches is another stage's
@@ -89,7 +89,8 @@ def take_turns(stages: Mapping[str, Iterator[object]], frames: int) -> dict[str,
             wall[name] += times
             if not times or len(wall[name]) >= frames:
                 del going[name]
-        if all(_is_stable(times) for times in wall.values()):
+        rounds += 1
+        if rounds >= PARTS and all(_is_stable(times) for times in wall.values()):
             break
     if not all(wall.values()):
         raise UsageError(f"the video is too short to measure on: it takes more than {WARM_UP + 1} frames")
@@ -116,6 +117,5 @@ def _block(work: Iterator[object], count: int) -> list[float]:
 
 
 def _is_stable(wall: list[float]) -> bool:
-    """Whether five blocks at least agree on the median."""
     values = np.asarray(wall)
-    return len(wall) >= PARTS * LEAST and bool(spread(values) < STABLE * np.median(values))
+    return bool(spread(values) < STABLE * np.median(values))

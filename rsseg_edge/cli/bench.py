@@ -87,13 +87,14 @@ def bench(
                 about = measured.about | {"accuracy": f"of {data} val, still images seen at {seen} pixels at most"}
                 measured = replace(measured, accuracy=accuracy, about=about)
             measurements.append(measured)
+            for path in report or []:
+                _write(measurements, path)  # after each: an interrupt loses the model at hand alone
             if not as_json:
                 _print(measured)
     if as_json:
         found = [to_json(measured) for measured in measurements]
         print(json.dumps(found[0] if len(found) == 1 else found, ensure_ascii=False))
     for path in report or []:
-        _write(measurements, path)
         say(f"-> {path}")
 
 

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,3 +76,11 @@ def test_the_suffix_chooses_the_form(measured: Measured, tmp_path: Path, suffix:
 def test_spread_is_half_the_range_of_the_parts_medians():
     wall = np.repeat([0.010, 0.011, 0.012, 0.011, 0.016], 10)
     assert Timing(wall, 0.0).spread == pytest.approx(0.003)
+
+
+def test_the_pipelines_rate_has_a_spread(measured: Measured):
+    assert measured.together_spread == pytest.approx(0.0, abs=0.5)  # a frame every 40 ms, but the first
+    begins = np.cumsum(np.repeat([0.04, 0.05, 0.04, 0.04, 0.08], 10))
+    slowing = replace(measured, timeline={"write": np.column_stack((begins, np.zeros(50)))})
+    assert slowing.together_spread == pytest.approx((25 - 12.5) / 2)
+    assert to_json(slowing)["together"]["spread"] == 6.25
