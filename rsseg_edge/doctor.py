@@ -47,6 +47,7 @@ def examine(cache: EngineCache | None = None) -> list[Finding]:
         *_onnxruntime(device),
         *_tensorrt(device),
         _runtime(TENSORRT_RTX, "rtx", wanted=False),
+        Finding("OpenVINO", _version("openvino") or "not installed; --engine openvino would use it"),
         _engines(cache or EngineCache()),
         *_bundles(),
     ]
@@ -83,7 +84,7 @@ def _onnxruntime(device: Device | None) -> Iterator[Finding]:
     cuda = device is None or "CUDA" in providers or importlib.util.find_spec("tensorrt") is not None
     remedy = "" if cuda else "pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
     yield Finding("ONNX Runtime", f"{onnxruntime.__version__} ({', '.join(providers)})", remedy)
-    both = {name for name in ("onnxruntime", "onnxruntime-gpu") if _installed(name)}
+    both = {name for name in ("onnxruntime", "onnxruntime-gpu") if _version(name)}
     if len(both) == 2:
         yield Finding(
             "ONNX Runtime",
@@ -161,9 +162,9 @@ def _as_root(command: str) -> str:
     return command if not hasattr(os, "geteuid") or os.geteuid() == 0 else f"sudo {command}"
 
 
-def _installed(name: str) -> bool:
+def _version(package: str) -> str:
+    """Empty where it is not installed."""
     try:
-        importlib.metadata.version(name)
+        return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+        return ""

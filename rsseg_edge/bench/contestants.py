@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,9 @@ import numpy.typing as npt
 
 from rsseg_edge.bench.timing import spread
 from rsseg_edge.engines.base import Arrays, EngineAbsentError
+from rsseg_edge.engines.graph_file import GraphFile
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
+from rsseg_edge.engines.openvino import OpenVinoEngine
 from rsseg_edge.kernels.registry import calls_operators
 
 ROUNDS, WARM_UP = 15, 2
@@ -93,22 +94,8 @@ def _bodies(model: bytes, inputs: Arrays, threads: int | None) -> Run:
 
 
 def _openvino(model: bytes, inputs: Arrays, threads: int | None) -> Run:
-    for package, extra in (("openvino", "openvino"), ("onnx", "rsseg-edge[export]")):
-        if importlib.util.find_spec(package) is None:
-            raise EngineAbsentError(f"not installed; pip install '{extra}'")
-    import onnx
-    import onnx.inliner
-    import openvino
-
-    plain = onnx.inliner.inline_local_functions(onnx.load_model_from_string(model)).SerializeToString()
-    core = openvino.Core()
-    graph = core.read_model(plain, b"")
-    graph.reshape({name: list(value.shape) for name, value in inputs.items()})
-    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    if threads:
-        settings["INFERENCE_NUM_THREADS"] = threads
-    request = core.compile_model(graph, "CPU", settings).create_infer_request()
-    return lambda: request.infer(dict(inputs))
+    engine = OpenVinoEngine(GraphFile(model, "graph"), threads=threads, check=False)
+    return lambda: engine.infer(inputs)
 
 
 def _torch(make: Callable[[], Any], inputs: Arrays, threads: int | None, *, compiled: bool) -> Run:

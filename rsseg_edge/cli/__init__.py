@@ -22,6 +22,7 @@ class EngineChoice(str, Enum):
     tensorrt_rtx = "tensorrt-rtx"
     onnxruntime_gpu = "onnxruntime-gpu"
     onnxruntime = "onnxruntime"
+    openvino = "openvino"
 
 
 def run_app(app: typer.Typer) -> NoReturn:
