@@ -9,6 +9,7 @@ from pathlib import Path
 STAT = Path("/proc/stat")
 QUIET = 0.1
 """Cores that a machine's own housekeeping may take."""
+BUSY = "too busy for times to be quoted"
 
 
 class Contention:
@@ -37,7 +38,7 @@ class Contention:
         cores = self.cores()
         if cores is None:
             return ""
-        return f"{cores:.2f} cores on average" + ("" if cores <= QUIET else ": too busy to quote times of")
+        return f"{cores:.2f} cores on average" + ("" if cores <= QUIET else f": {BUSY}")
 
     def _now(self) -> tuple[float, float, float] | None:
         """Seconds: of the clock, of all cores that worked, of this process and its children."""

@@ -18,6 +18,8 @@ from rsseg_edge.engines.openvino import OpenVinoEngine
 from rsseg_edge.kernels.registry import calls_operators
 
 ROUNDS, WARM_UP = 15, 2
+FEWEST, LONG = 5, 60.0
+"""Rounds that are run in any case, and seconds after which there are no more."""
 PAUSE = (
     0.05  # seconds before each run: threads of the runtime before it spin for a while, on the cores that this one needs
 )
@@ -76,7 +78,10 @@ def contest(ours: Run, model: bytes, inputs: Arrays, threads: int | None, torch_
         except Exception as error:  # a contestant that fails is told of; the others go on
             absent[name] = f"failed: {(str(error).strip() or type(error).__name__).splitlines()[0][:120]}"
     times: dict[str, list[float]] = {name: [] for name in runs}
+    end = time.perf_counter() + LONG
     for number in range(WARM_UP + ROUNDS):
+        if number >= WARM_UP + FEWEST and time.perf_counter() > end:
+            break
         for name, run in runs.items():
             time.sleep(PAUSE)
             begin = time.perf_counter()

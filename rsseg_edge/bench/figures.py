@@ -98,12 +98,14 @@ def bars(contest: Contest) -> str:
 def roofline(found: Roofline) -> str:
     """Every operation under the board's roof, by its operations a byte; areas are shares of the predicted time."""
     left, top, bottom = 56.0, 12.0, 250.0
-    low_x, high_x, board = -2.0, 4.0, found.board
+    counted = [op.intensity for op in found.operations if op.flops > 0 and op.bytes > 0]
+    low_x = float(np.clip(math.floor(math.log10(min(counted, default=1.0))), -5, -2))
+    high_x, board = 4.0, found.board
     roof = math.log10(peak(board, True) / 1e9)
-    low_y = roof - 5
+    low_y = math.floor(min(roof - 3, low_x + math.log10(board.bandwidth)))
 
     def place(intensity: float, rate: float) -> tuple[float, float]:
-        x = left + (math.log10(max(intensity, 1e-3)) - low_x) / (high_x - low_x) * (WIDTH - left - 16)
+        x = left + (math.log10(max(intensity, 1e-9)) - low_x) / (high_x - low_x) * (WIDTH - left - 16)
         y = bottom - (math.log10(max(rate, 1e-9)) - low_y) / (roof + 0.3 - low_y) * (bottom - top)
         return min(max(x, left), WIDTH - 16), min(max(y, top), bottom)
 
@@ -132,6 +134,11 @@ def roofline(found: Roofline) -> str:
         f'<text class="label" x="{place(10.0**e, 1)[0]:.1f}" y="{bottom + 16}" text-anchor="{a}">{10.0**e:g}</text>'
         for e, a in zip(exponents, anchors, strict=True)
     )
+    ticks += "".join(
+        f'<text class="label" x="{left - 6}" y="{place(1, 10.0**e)[1] + 4:.1f}" text-anchor="end">{10.0**e:g}</text>'
+        for e in range(low_y, math.floor(roof) + 1)
+    )
+    ticks += f'<text class="label" x="{left + 6}" y="{top + 8}">GFLOP/s</text>'
     axis = f'<line class="axis" x1="{left}" x2="{WIDTH - 16}" y1="{bottom}" y2="{bottom}"/>{ticks}'
     name = f'<text class="label" x="{WIDTH / 2}" y="{bottom + 32}" text-anchor="middle">operations a byte</text>'
     return _svg(bottom + 40, lines + dots + axis + name, f"Predicted roofline on {board.name}")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rsseg_edge.bench import figures
+from rsseg_edge.bench.contention import BUSY
 from rsseg_edge.bench.contestants import OURS
 from rsseg_edge.bench.run import Measured
 from rsseg_edge.bench.timing import Timing
@@ -142,8 +143,10 @@ def _section_html(m: Measured) -> str:
         cards["a frame"] = f"{m.power.joules(m.frames):.2f} J"
     grid = "".join(f"<div><b>{escape(v)}</b><span>{escape(k)}</span></div>" for k, v in cards.items() if v)
     about = "".join(f"<tr><th>{escape(k)}<td>{escape(v)}" for k, v in m.about.items() if k != "model")
+    others = m.about.get("other processes", "")
+    busy = f"<p class=warn>Other processes took {escape(others)}.</p>" if BUSY in others else ""
     parts = [
-        f"<h2>{escape(m.about['model'])}</h2><div class=cards>{grid}</div><table class=about>{about}</table>",
+        f"<h2>{escape(m.about['model'])}</h2>{busy}<div class=cards>{grid}</div><table class=about>{about}</table>",
         f"<h3>Stages alone</h3>{_table(('stage, ms', *COLUMNS), _rows(m))}",
         f"<h3>{slowest}: how long a frame takes</h3>{figures.histogram(m.alone[slowest].wall, slowest)}",
         f"<h3>All stages together</h3>{figures.timeline(m.timeline)}",

@@ -33,7 +33,7 @@ def bench(
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Cores for the network.  [default: all but one]")] = None,
     engine: Annotated[EngineChoice, typer.Option(help="What runs the network.")] = EngineChoice.auto,
-    frames: Annotated[int, typer.Option(min=30, help="Frames that each measurement takes at most.")] = 150,
+    frames: Annotated[int, typer.Option(min=10, help="Frames that each measurement takes at most.")] = 150,
     compare: Annotated[
         bool, typer.Option("--compare", help="The graph through ONNX Runtime's operators, OpenVINO and PyTorch too.")
     ] = False,

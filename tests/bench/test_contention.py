@@ -30,7 +30,7 @@ def test_what_others_took_is_told(machine) -> None:
     assert counted.describe() == "0.05 cores on average"
     machine(20, 100 + 16, 504, 7 + 8)
     assert counted.cores() == pytest.approx(0.8)
-    assert counted.describe() == "0.80 cores on average: too busy to quote times of"
+    assert counted.describe() == "0.80 cores on average: too busy for times to be quoted"
 
 
 def test_a_system_that_does_not_tell_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

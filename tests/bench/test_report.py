@@ -53,6 +53,15 @@ def test_the_page_is_one_file_that_fetches_nothing_and_escapes_names(measured: M
     assert page.count("<svg") == page.count("</svg>") == 8
 
 
+def test_a_busy_machine_is_told_above_the_figures(measured: Measured, tmp_path: Path):
+    write_report([measured], tmp_path / "a.html")
+    others = {"other processes": "1.20 cores on average: too busy for times to be quoted"}
+    write_report([replace(measured, about=measured.about | others)], tmp_path / "b.html")
+    quiet, busy = ((tmp_path / name).read_text() for name in ("a.html", "b.html"))
+    assert "<p class=warn>" not in quiet
+    assert busy.index("<p class=warn>Other processes took 1.20 cores") < busy.index("class=cards")
+
+
 def test_json_has_the_figures(measured: Measured):
     found = to_json(measured)
     assert found["alone"]["infer"]["median_ms"] == pytest.approx(
