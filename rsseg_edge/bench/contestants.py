@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -64,6 +65,7 @@ def contest(ours: Run, model: bytes, inputs: Arrays, threads: int | None, torch_
     absent: dict[str, str] = {}
     makers: dict[str, Callable[[], Run]] = {
         "ONNX Runtime, standard operators": lambda: _bodies(model, inputs, threads),
+        "ONNX Runtime, in fp32": lambda: _widened(model, inputs, threads),
         "OpenVINO": lambda: _openvino(model, inputs, threads),
         "PyTorch eager": lambda: _torch(torch_module, inputs, threads, compiled=False),
         "torch.compile": lambda: _torch(torch_module, inputs, threads, compiled=True),
@@ -95,6 +97,20 @@ def _bodies(model: bytes, inputs: Arrays, threads: int | None) -> Run:
     if not calls_operators(model):
         raise EngineAbsentError("the same as ours: the graph has standard operators alone")
     engine = OnnxRuntimeEngine(model, threads=threads, kernels=False)
+    return lambda: engine.infer(inputs)
+
+
+def _widened(model: bytes, inputs: Arrays, threads: int | None) -> Run:
+    if importlib.util.find_spec("onnx") is None:
+        raise EngineAbsentError("not installed; pip install 'rsseg-edge[export]'")
+    import onnx
+
+    from rsseg_edge.calibration.prepare import prepare
+
+    graph = onnx.load_model_from_string(model)
+    if not any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in graph.graph.initializer):
+        raise EngineAbsentError("the graph is not in fp16")
+    engine = OnnxRuntimeEngine(prepare(graph).SerializeToString(), threads=threads)
     return lambda: engine.infer(inputs)
 
 
