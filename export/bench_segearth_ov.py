@@ -147,7 +147,13 @@ def _pass(
     engine: ort.InferenceSession, crops: np.ndarray[Any, Any], batch: int, others: dict[str, np.ndarray[Any, Any]]
 ) -> Callable[[], list[Any]]:
     """All windows, so many at once; the first output of each call."""
-    return lambda: [engine.run(None, {"crops": crops[i : i + batch], **others})[0] for i in range(0, len(crops), batch)]
+    wanted = [engine.get_outputs()[0].name]
+    needed_only = ort.RunOptions()
+    needed_only.only_execute_path_to_fetches = True
+    return lambda: [
+        engine.run(wanted, {"crops": crops[i : i + batch], **others}, needed_only)[0]
+        for i in range(0, len(crops), batch)
+    ]
 
 
 def _adaptive_gflop(network: SegEarthOV) -> float:

@@ -20,7 +20,9 @@ from rsseg_edge.export.images import gate_images
 from rsseg_edge.export.parity import Gate, Read, Result
 from rsseg_edge.export.precision import halve
 from rsseg_edge.export.request import Draft, Request, Say
+from rsseg_edge.models.segearth_ov.bilinear import Bilinear
 from rsseg_edge.models.segearth_ov.config import InferenceConfig
+from rsseg_edge.models.segearth_ov.simfeatup import SimFeatUp
 from rsseg_edge.preprocess.fit import Fit, to_canvas
 from rsseg_edge.prompts.colors import Color, distinct_colors
 from rsseg_edge.prompts.vocabulary import MAX_QUERIES, parse_classes
@@ -47,8 +49,8 @@ class Network(Protocol):
     upsampler: Any
     inference: InferenceConfig
 
-    def crop_logits(self, image: Tensor, text: Tensor) -> Tensor:
-        """Normalised RGB [B, 3, H, W] and text [Q, C] to cosines less the global bias, [B, Q, H, W]."""
+    def upsampled_logits(self, image: Tensor, text: Tensor, *upsamplers: SimFeatUp | Bilinear) -> list[Tensor]:
+        """Normalised RGB [B, 3, H, W] and text [Q, C] to cosines less the global bias, [B, Q, H, W] by upsampler."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +103,11 @@ class DeployedWindows(nn.Module):
     """What the graph computes. Normalisation and the subtraction of the global bias are inside, text is an input.
 
     ``forward(crops, text)`` takes uint8 RGB [B, S, S, 3] and float32 [Q, C], rows of length 1, and gives ``cosines``,
-    float32 [B, Q, S, S].
+    float32 [B, Q, S, S], and, where the network has a SimFeatUp, ``coarse_cosines``, the same enlarged bilinearly: a
+    runtime in a hurry asks for those alone.
+
+    Attributes:
+        outputs: their names.
     """
 
     mean: Tensor
@@ -110,12 +116,18 @@ class DeployedWindows(nn.Module):
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network: Any = network
+        self.upsamplers = [network.upsampler]
+        self.outputs = ["cosines"]
+        if isinstance(network.upsampler, SimFeatUp):
+            self.upsamplers.append(Bilinear(network.vit.channels))
+            self.outputs.append("coarse_cosines")
         self.register_buffer("mean", 255 * torch.tensor(MEAN))
         self.register_buffer("std", 255 * torch.tensor(STD))
 
-    def forward(self, crops: Tensor, text: Tensor) -> Tensor:
+    def forward(self, crops: Tensor, text: Tensor) -> list[Tensor]:
         image = (crops.float() - self.mean) / self.std
-        return self.network.crop_logits(image.permute(0, 3, 1, 2), text)
+        found: list[Tensor] = self.network.upsampled_logits(image.permute(0, 3, 1, 2), text, *self.upsamplers)
+        return found
 
 
 def to_onnx(network: Network) -> onnx.ModelProto:
@@ -129,7 +141,8 @@ def to_onnx(network: Network) -> onnx.ModelProto:
     words = torch.export.Dim("Q", min=1, max=MAX_QUERIES)
     example = (torch.zeros(2, side, side, 3, dtype=torch.uint8), torch.zeros(3, network.vit.channels))
     dynamic = {"crops": {0: windows}, "text": {0: words}}
-    return trace(DeployedWindows(network), example, ["crops", "text"], ["cosines"], dynamic)
+    deployed = DeployedWindows(network)
+    return trace(deployed, example, ["crops", "text"], deployed.outputs, dynamic)
 
 
 def export_open_vocabulary(network: Network, text: TextPart, identity: Identity, request: Request, say: Say) -> Draft:
@@ -160,7 +173,7 @@ def export_open_vocabulary(network: Network, text: TextPart, identity: Identity,
 
     def run(crops: npt.NDArray[np.uint8]) -> Result:
         with torch.inference_mode():
-            cosines = module(torch.from_numpy(crops), torch.from_numpy(text.trained))
+            cosines = module(torch.from_numpy(crops), torch.from_numpy(text.trained))[0]
         return _decide(cosines.numpy(), index, scale)
 
     module = DeployedWindows(network)

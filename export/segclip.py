@@ -27,6 +27,7 @@ from rsseg_edge.preprocess.fit import fit_size, to_canvas
 from rsseg_edge.types import UInt8Array
 
 MODEL = "model.onnx"
+OUTPUTS = ["class_map", "confidence", "logits", "pixel_features", "mask_queries", "query_shares"]
 MULTIPLE = 32
 GATE_IMAGES = 12
 
@@ -59,9 +60,14 @@ def export_segclip(request: Request, say: Say) -> Draft:
 class DeployedSegCLIP(nn.Module):
     """What the graph computes. Normalisation is inside, text features are constants.
 
-    ``forward(image)`` takes uint8 RGB [1, H, W, 3], H and W multiples of 32, and gives ``class_map`` and
-    ``confidence``, uint8 [1, H, W], and ``logits``, float [1, K, H / 4, W / 4]: the logarithms of the class shares,
-    so that their softmax is the shares. A runtime is asked for the logits by name, and they cost next to nothing.
+    ``forward(image)`` takes uint8 RGB [1, H, W, 3], H and W multiples of 32, and gives, in the order of ``OUTPUTS``:
+
+    - ``class_map`` and ``confidence``, uint8 [1, H, W];
+    - ``logits``, float [1, K, H / 4, W / 4]: the logarithms of the class shares, so that their softmax is the shares;
+    - ``pixel_features``, float [1, C, H / 4, W / 4], ``mask_queries``, float [1, N, C], and ``query_shares``, float
+      [1, N, K]: what the shares are made of, see :class:`rsseg_edge.segmenters.scene_queries.SceneQueries`.
+
+    A runtime is asked for outputs by name, and the later ones cost next to nothing.
     """
 
     def __init__(self, network: SegCLIP) -> None:
@@ -69,10 +75,12 @@ class DeployedSegCLIP(nn.Module):
         self.network = copy.deepcopy(network).eval()
         _fix_same_padding(self.network.backbone)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        shares = self.network.shares(image.permute(0, 3, 1, 2).float())
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        parts = self.network.parts(image.permute(0, 3, 1, 2).float())
+        shares = parts.shares()
         classes, confidence = decide(upsample(shares, (image.shape[1], image.shape[2])))
-        return classes, confidence, shares.clamp(min=1e-6).log()
+        logits = shares.clamp(min=1e-6).log()
+        return classes, confidence, logits, parts.embedding, parts.mask_queries, parts.query_shares
 
 
 def to_onnx(network: SegCLIP, size: tuple[int, int] | None) -> onnx.ModelProto:
@@ -89,7 +97,7 @@ def to_onnx(network: SegCLIP, size: tuple[int, int] | None) -> onnx.ModelProto:
         rows, columns = torch.export.Dim("rows", min=1, max=256), torch.export.Dim("columns", min=1, max=256)
         dynamic = {"image": {1: MULTIPLE * rows, 2: MULTIPLE * columns}}
     image = torch.zeros(1, height, width, 3, dtype=torch.uint8)
-    return trace(DeployedSegCLIP(network), (image,), ["image"], ["class_map", "confidence", "logits"], dynamic)
+    return trace(DeployedSegCLIP(network), (image,), ["image"], OUTPUTS, dynamic)
 
 
 class _PaddedConv(nn.Module):
@@ -141,7 +149,7 @@ def _from_checkpoint(request: Request, say: Say) -> tuple[_Parent, Manifest]:
 
     def run(image: npt.NDArray[np.uint8]) -> Result:
         with torch.inference_mode():
-            classes, _, logits = deployed(torch.from_numpy(image))
+            classes, _, logits, *_ = deployed(torch.from_numpy(image))
         return classes.numpy(), logits.numpy()
 
     graph = to_onnx(task.network, request.size)

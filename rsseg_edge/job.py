@@ -17,6 +17,7 @@ from rsseg_edge.live.sink import LivePage
 from rsseg_edge.machine import available_cores
 from rsseg_edge.maps import MapRequest, map_sinks, open_locator
 from rsseg_edge.monitor import StreamMonitor
+from rsseg_edge.outputs import Outputs, overlay_sinks
 from rsseg_edge.pipeline import Outcome, Pipeline
 from rsseg_edge.postprocess.drawing import Drawing
 from rsseg_edge.prompts.vocabulary import split_classes
@@ -24,10 +25,10 @@ from rsseg_edge.segmenter import Segmenter, load
 from rsseg_edge.segmenters.open_vocabulary import Change, OpenVocabularySegmenter
 from rsseg_edge.segmenters.referring import ReferringSegmenter
 from rsseg_edge.sinks.base import Sink
+from rsseg_edge.sinks.coco import CocoMasks
 from rsseg_edge.sinks.frame_log import FrameLog
 from rsseg_edge.sinks.images import ClassMaps, OverlayImages
-from rsseg_edge.sinks.klv_transport import KlvTransport, may_carry_klv
-from rsseg_edge.sinks.overlay_video import OverlayVideo
+from rsseg_edge.sinks.push import OverlayPush
 from rsseg_edge.sources.base import Selection, Source
 from rsseg_edge.sources.choose import open_source
 from rsseg_edge.temporal.flicker import Flicker
@@ -88,7 +89,7 @@ class Request:
         long_side: the longest side that the network sees, in pixels; None takes the bundle's own, for video or images.
         threads: of one inference; None takes all cores but one.
         vocabulary: of an open-vocabulary model; None takes the bundle's own.
-        fast: windows of an open-vocabulary model lie side by side and do not overlap.
+        fast: see :class:`rsseg_edge.segmenters.open_vocabulary.OpenVocabularySegmenter`.
         sentences: what a referring model segments.
         maps: what is put on the map.
         engine: what runs the network; see :func:`rsseg_edge.engines.choose.open_engine`.
@@ -98,6 +99,7 @@ class Request:
         transport: of RTSP, "tcp" or "udp".
         live_page: where the web page of the run is served, ``[HOST:]PORT``; None serves none.
         token: what a browser has to know to see it; needed where it is served beyond this machine.
+        outputs: where the overlay of a video goes, and what is written beside it.
     """
 
     where: str
@@ -120,6 +122,7 @@ class Request:
     transport: str = "tcp"
     live_page: str | None = None
     token: str | None = None
+    outputs: Outputs = field(default_factory=Outputs)
 
 
 class Job:
@@ -137,6 +140,7 @@ class Job:
         flicker: the sink that measures it; None where it was not asked for.
         stream: what is known of a live input; None of others.
         page: the web page of the run; None where it was not asked for.
+        pushes: the sinks that send the overlay to somebody.
 
     Raises:
         UsageError: the request cannot be met.
@@ -163,7 +167,8 @@ class Job:
         if self.source.video is not None and request.long_side is None:
             self.segmenter.long_side = self.segmenter.spec.video_long_side
         self._locator = open_locator(self.source.video, request.maps, report)
-        self.sinks = _sinks(self.source, request, threads.codec, report)
+        self.sinks = _sinks(self.source, request, threads.codec, report, say or report)
+        self.pushes = [sink for sink in self.sinks if isinstance(sink, OverlayPush)]
         if self._locator is not None:
             self.sinks += map_sinks(self._locator, request.maps, request.classes_only)
         self.flicker = Flicker() if request.flicker else None
@@ -204,8 +209,11 @@ class Job:
 
 def _page_address(request: Request) -> Address | None:
     """Where the web page is served: known to be good before anything is opened."""
-    if request.live_page is not None:
-        return parse_address(request.live_page, request.token)
+    where = request.live_page if request.live_page is not None else request.outputs.page
+    if where is not None:
+        if request.live_page is not None and request.outputs.page is not None:
+            raise UsageError("--live and --to live:// are one page: give one of them")
+        return parse_address(where, request.token)
     if request.token is not None:
         raise UsageError("--token goes with --live [HOST:]PORT")
     return None
@@ -270,27 +278,26 @@ def set_vocabulary(segmenter: Segmenter, request: Request) -> Change | None:
     return segmenter.set_classes(vocabulary.classes, background=vocabulary.background, threshold=vocabulary.threshold)
 
 
-def _sinks(source: Source, request: Request, threads: int, report: Report) -> list[Sink]:
+def _sinks(source: Source, request: Request, threads: int, report: Report, say: Say) -> list[Sink]:
     drawing = Drawing(request.classes_only, request.alpha)
     out, where = request.out, Path(request.where)
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; -o takes a folder")
     sinks: list[Sink]
     if source.video is not None:
-        target = out / "overlay.mp4"
-        if target.exists() and where.exists() and target.samefile(where):
-            raise UsageError(f"{target} is the input itself; give another folder with -o")
-        draw = drawing.on_video(source.video)
-        live = source.video.path is None
-        sinks = [OverlayVideo(target, source.video, draw, threads=threads, report=report, fragmented=live)]
-        if may_carry_klv(where):
-            sinks.append(KlvTransport(out / "overlay.ts", target, where))
+        sinks = overlay_sinks(
+            request.outputs, drawing, source.video, where, out,
+            threads=threads, report=report, say=say, transport=request.transport, klv=getattr(source, "klv", None),
+        )  # fmt: skip
         if request.class_maps:
             sinks.append(ClassMaps(lambda frame: out / "class_maps" / f"{frame.index:06d}.png", sync=False))
     else:
+        request.outputs.refuse_images(request.where)
         if where.is_dir() and out.is_dir() and out.samefile(where):
             raise UsageError(f"{out} is the input folder: the next run would take the results for input; use -o")
         sinks = [OverlayImages(out, drawing.draw)]
         if request.class_maps:
             sinks.append(ClassMaps(lambda frame: out / f"{frame.name}.classes.png"))
+    if request.outputs.coco:
+        sinks.append(CocoMasks(out / "classes.coco.json", request.classes_only))
     return [*sinks, FrameLog(out / "frames.jsonl", request.classes_only)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections import Counter
@@ -32,6 +33,12 @@ class Dropped(str, Enum):
     old = "old"  # older than the greatest lag before the network saw it
     late = "late"  # older than the greatest lag when it was finished
     failed = "failed"  # a stage raised an error
+    away = "away"  # the receiver of a push was not there
+
+
+def shown_name(where: str) -> str:
+    """What messages call a stream: its URL without user and password."""
+    return re.sub(r"//[^/@]*@", "//", where)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from rsseg_edge.engines.graph_file import read_graph
 from rsseg_edge.errors import UsageError
 from rsseg_edge.segmenters.open_vocabulary import OpenVocabularySegmenter
 from rsseg_edge.segmenters.referring import ReferringSegmenter
+from rsseg_edge.segmenters.scene_queries import SceneQueries
 from rsseg_edge.segmenters.semantic import SemanticSegmenter
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
@@ -87,12 +88,23 @@ class ScoringSegmenter(Protocol):
 
     score_stride: int
 
-    def scores(self, image: UInt8Array) -> npt.NDArray[np.float32]:
+    def queries(self, image: UInt8Array) -> SceneQueries | None:
+        """The queries that one window of a scene gives rise to; None where the model has none.
+
+        Args:
+            image: as for :meth:`scores`.
+
+        Raises:
+            RssegError: the engine failed.
+        """
+
+    def scores(self, image: UInt8Array, queries: SceneQueries | None = None) -> npt.NDArray[np.float32]:
         """Scores of one window, at its own scale.
 
         Args:
             image: uint8 [H, W, 3] RGB; sides are multiples of ``spec.multiple_of`` and of ``score_stride``, and those
                 of ``spec.height`` and ``spec.width`` where those are set.
+            queries: that all windows of the scene share; None takes the window's own.
 
         Returns:
             float32 [Q, H / score_stride, W / score_stride], such that means of them are scores again.

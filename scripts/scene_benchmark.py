@@ -3,8 +3,8 @@
     python scripts/scene_benchmark.py --sizes 10000,20000 --seams 4000 -o scene_benchmark
 
 Peak memory is that of the whole process. Speed is what the network sees a second, overlaps and all, beside the bare
-network on the same windows. Seams: the same scene with its grid of windows moved by half a step; the share of pixels
-that get the same class.
+network on windows of the same size. Seams: the same scene with its grid of windows moved by half a step; the share of
+pixels that get the same class. ``--scene`` takes one of your own for them.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ from rasterio.windows import Window
 import rsseg_edge
 from rsseg_edge.datasets.scenes import generate_scene
 from rsseg_edge.scenes.gdal import environment
-from rsseg_edge.scenes.settings import OVERLAP, TILE
+from rsseg_edge.scenes.run import SceneJob
+from rsseg_edge.scenes.settings import OVERLAP, TILE, SceneRequest
 
 PATCH = 1000
 PATCHES = 12
+BORDER = 128
 # The child says how much memory it had at most (ru_maxrss is in kB on Linux).
 CHILD = """
 import resource, sys
@@ -75,34 +77,34 @@ def bare_rate(model: str, threads: int | None, tile: int, seconds: float) -> flo
     """Pixels a second of the network alone, on windows that are in memory."""
     segmenter = rsseg_edge.load(model, threads=threads)
     image = generate_scene(0, tile, tile, gsd=0.5).image
-    segmenter.scores(image)
+    queries = segmenter.queries(image)
+    segmenter.scores(image, queries)
     count, begin = 0, time.perf_counter()
     while time.perf_counter() - begin < seconds:
-        segmenter.scores(image)
+        segmenter.scores(image, queries)
         count += 1
     return count * tile * tile / (time.perf_counter() - begin)
 
 
-def seams(scene: Path, out: Path, options: list[str], overlap: int, tile: int) -> tuple[float, float]:
-    """Agreement of two grids half a step apart, %: everywhere, and further than a halo's overlap from the border."""
-    shift = (tile - overlap) // 2 // 4 * 4
-    moved = out / "moved.tif"
-    with environment(), rasterio.open(scene) as dataset:
-        size = dataset.width - shift
-        profile = dataset.profile | {"width": size, "height": size}
-        with rasterio.open(moved, "w", **profile) as target:
-            for top in range(0, size, 512):
-                rows = min(512, size - top)
-                target.write(
-                    dataset.read(window=Window(shift, shift + top, size, rows)), window=Window(0, top, size, rows)
-                )
-    grid = ["--tile", str(tile), "--overlap", str(overlap), "--polygons", "none", *options]
-    run(scene, out / "still", *grid)
-    run(moved, out / "moved", *grid)
-    with rasterio.open(out / "still" / f"{scene.stem}.tif") as a, rasterio.open(out / "moved" / "moved.tif") as b:
-        same = a.read(1)[shift:, shift:] == b.read(1)
-    inner = same[tile:-tile, tile:-tile]
-    return 100 * float(same.mean()), 100 * float(inner.mean())
+def seams(scene: Path, out: Path, model: str, threads: int | None, overlap: int, tile: int) -> tuple[float, float]:
+    """Agreement of two grids of windows half a step apart, %: everywhere, and further than a halo from the border."""
+    found = []
+    for name, offset in (("still", 0), ("moved", (tile - overlap) // 2)):
+        request = SceneRequest(
+            model,
+            out / "seams",
+            tile=tile,
+            overlap=overlap,
+            offset=offset,
+            polygons=(),
+            threads=threads,
+            overwrite=True,
+        )
+        SceneJob(request).run(str(scene), name)
+        with rasterio.open(request.out / f"{name}.tif") as dataset:
+            found.append(dataset.read(1))
+    same = found[0] == found[1]
+    return 100 * float(same.mean()), 100 * float(same[BORDER:-BORDER, BORDER:-BORDER].mean())
 
 
 def main() -> None:
@@ -110,6 +112,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="10000,20000", help="sides of the scenes for memory and speed, pixels")
     parser.add_argument("--seams", type=int, default=0, help="side of the scene for seams, pixels; 0 leaves them out")
+    parser.add_argument("--scene", type=Path, help="for seams, in place of a generated one")
     parser.add_argument("--overlaps", default=f"0,{OVERLAP},{TILE // 2}", help="of the windows, for seams")
     parser.add_argument("--model", default="segclip-tiny")
     parser.add_argument("--tile", type=int, default=TILE)
@@ -133,13 +136,15 @@ def main() -> None:
         print(f"{size * size / report['seconds'] / 1e6:.2f} Mpixel/s, {report['polygons']} polygons;")
         print(f"  seen by the network {rate / 1e6:.2f} Mpixel/s over the whole run, ", end="")
         print(f"{inside / 1e6:.2f} while it works, {bare / 1e6:.2f} alone: {100 * rate / bare:.0f} %")
-    if given.seams:
-        scene = given.out / f"seams{given.seams}.tif"
+    if given.seams or given.scene:
+        scene = given.scene or given.out / f"seams{given.seams}.tif"
         if not scene.exists():
             make_scene(scene, given.seams)
         for overlap in [int(part) for part in given.overlaps.split(",")]:
-            everywhere, inner = seams(scene, given.out, options, overlap, given.tile)
-            print(f"overlap {overlap}: {everywhere:.2f} % agree, {inner:.2f} % further than a window from the border")
+            everywhere, inner = seams(scene, given.out, given.model, given.threads, overlap, given.tile)
+            print(
+                f"overlap {overlap}: {everywhere:.3f} % agree, {inner:.3f} % further than {BORDER} px from the border"
+            )
 
 
 if __name__ == "__main__":

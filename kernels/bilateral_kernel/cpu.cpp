@@ -75,6 +75,8 @@ void filter_row(const BilateralKernel& p, const Layout& layout, std::size_t inde
             std::size_t dx = 0;
             for (; dx + kOffsets <= size; dx += kOffsets)
                 products<kOffsets>(centre, row + dx, layout.stride, p.channels, target + dx * kLanes);
+            for (; dx + 7 <= size; dx += 7)
+                products<7>(centre, row + dx, layout.stride, p.channels, target + dx * kLanes);
             for (; dx + 3 <= size; dx += 3)
                 products<3>(centre, row + dx, layout.stride, p.channels, target + dx * kLanes);
             for (; dx < size; ++dx)

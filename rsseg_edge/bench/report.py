@@ -111,17 +111,15 @@ def to_html(measurements: Sequence[Measured]) -> str:
 def _overview(measurements: Sequence[Measured]) -> str:
     if len(measurements) < 2:
         return ""
-    rows = [
-        (
-            m.about["model"],
-            f"{m.together:.1f} ± {m.together_spread:.1f}",
-            f"{1e3 * m.alone['infer'].quantile(0.5):.1f} ± {1e3 * m.alone['infer'].spread:.1f}",
-            f"{1e3 * m.alone['infer'].quantile(0.99):.1f}",
-            f"{m.accuracy['mIoU']:.1f}" if m.accuracy else "",
-        )
-        for m in measurements
-    ]
-    return _table(("model", "frames/s", "infer ms", "p99 ms", "mIoU %"), rows)
+    scored = any(m.accuracy for m in measurements)
+    rows = []
+    for m in measurements:
+        infer = m.alone["infer"]
+        rate, median = f"{m.together:.1f} ± {m.together_spread:.1f}", f"{1e3 * infer.quantile(0.5):.1f}"
+        row = [m.about["model"], rate, f"{median} ± {1e3 * infer.spread:.1f}", f"{1e3 * infer.quantile(0.99):.1f}"]
+        rows.append([*row, f"{m.accuracy['mIoU']:.1f}" if m.accuracy else "-"] if scored else row)
+    head = ("model", "frames/s", "infer ms", "p99 ms", "mIoU %")
+    return _table(head if scored else head[:4], rows)
 
 
 def _section_html(m: Measured) -> str:

@@ -20,7 +20,7 @@ def torch_network(manifest: Manifest) -> Any:
     if manifest.model in ("segclip", "segclip-tiny"):
         return _segclip(manifest)
     if manifest.model == "segearth-ov-tiny":
-        return _open_vocabulary()
+        return _open_vocabulary(manifest)
     if manifest.model == "segearth-ov":
         raise EngineAbsentError("its adaptive convolution in PyTorch unfolds a window to 12 GB")
     if manifest.referring is not None:
@@ -40,12 +40,16 @@ def _segclip(manifest: Manifest) -> Any:
     return DeployedSegCLIP(SegCLIP(config, text, pretrained=False)).eval()
 
 
-def _open_vocabulary() -> Any:
+def _open_vocabulary(manifest: Manifest) -> Any:
     from rsseg_edge.export.open_vocabulary import DeployedWindows
     from rsseg_edge.models.segearth_ov.tiny.config import load_config
+    from rsseg_edge.models.segearth_ov.tiny.cosines import CosineUpsampler
     from rsseg_edge.models.segearth_ov.tiny.network import SegEarthOVTiny
 
-    return DeployedWindows(SegEarthOVTiny(load_config("segearth-ov-tiny"))).eval()
+    config = load_config("segearth-ov-tiny")
+    bilinear = manifest.config.get("upsampler") == "bilinear"
+    upsampler = None if bilinear else CosineUpsampler(config.text.dim, config.upsampler)
+    return DeployedWindows(SegEarthOVTiny(config, upsampler)).eval()
 
 
 def _cris(manifest: Manifest) -> Any:

@@ -46,10 +46,14 @@ def run(
     refer: Annotated[
         list[str] | None, typer.Option(metavar="SENTENCE", help="Referring: what to segment; may be given repeatedly.")
     ] = None,
-    fast: Annotated[bool, typer.Option("--fast", help="Open vocabulary: windows that do not overlap.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Open vocabulary: coarser, several times as fast.")] = False,
     classes_only: Annotated[str | None, typer.Option(metavar="A,B", help="Draw and count these classes alone.")] = None,
     alpha: Annotated[float, typer.Option(min=0, max=1, help="Weight of the classes' colours.")] = 0.45,
     class_maps: Annotated[bool, typer.Option("--class-maps", help="Also write class maps, as PNG.")] = False,
+    class_video: Annotated[
+        bool, typer.Option("--class-video", help="Also write class maps as a lossless video.")
+    ] = False,
+    coco: Annotated[bool, typer.Option("--coco", help="Also write masks as a COCO file with run lengths.")] = False,
     long_side: Annotated[
         int | None, typer.Option(help="Longest side that the network sees, pixels.  [default: the bundle's]")
     ] = None,
@@ -96,7 +100,18 @@ def run(
         str | None, typer.Option(metavar="[HOST:]PORT", help="Show the run as a web page, on this machine alone.")
     ] = None,
     token: Annotated[str | None, typer.Option(help="Of --live where HOST is reached by others.")] = None,
-    rtsp_transport: Annotated[RtspTransport, typer.Option(help="Live: of RTSP.")] = RtspTransport.tcp,
+    to: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URI",
+            help="Video: where the overlay goes, repeatable: FILE.mp4, FILE.mkv, udp://HOST:PORT (MPEG-TS), "
+            "rtsp://HOST:PORT/PATH, live://[HOST]:PORT.  [default: OUT/overlay.mp4]",
+        ),
+    ] = None,
+    max_mbit: Annotated[
+        float | None, typer.Option(metavar="MBIT/S", min=0.05, help="Of --to udp:// and rtsp://: most a second.")
+    ] = None,
+    rtsp_transport: Annotated[RtspTransport, typer.Option(help="Of RTSP, in and out.")] = RtspTransport.tcp,
     as_json: Annotated[bool, typer.Option("--json", help="Print the closing table as JSON on stdout.")] = False,
     bands: Annotated[
         str | None, typer.Option(metavar="R,G,B", help="Scene: bands of red, green, blue, from 1.")
@@ -104,8 +119,8 @@ def run(
     stretch: Annotated[
         str | None, typer.Option(metavar="LOW,HIGH", help="Scene: percentiles that become 0 and 255.")
     ] = None,
-    tile: Annotated[int | None, typer.Option(help="Scene: side of the windows, pixels.  [default: 1024]")] = None,
-    overlap: Annotated[int | None, typer.Option(help="Scene: overlap of windows, pixels.  [default: 192]")] = None,
+    tile: Annotated[int | None, typer.Option(help="Scene: side of the windows, pixels.  [default: 1536]")] = None,
+    overlap: Annotated[int | None, typer.Option(help="Scene: overlap of windows, pixels.  [default: 320]")] = None,
     confidence: Annotated[bool, typer.Option("--confidence", help="Scene: also write the confidence.")] = False,
     polygons: Annotated[
         str | None, typer.Option(metavar="A,B", help="Scene: of gpkg, fgb, geojson; or none.  [default: gpkg]")
@@ -123,14 +138,18 @@ def run(
 
     A video gives OUT/overlay.mp4 (H.264; size, rate, time stamps and audio of the input), an image
     OUT/NAME.overlay.png. Both give OUT/frames.jsonl: a line a frame with the area share and pixel count of each class.
-    --class-maps adds OUT/class_maps/INDEX.png for a video, OUT/NAME.classes.png for an image.
+    --class-maps adds OUT/class_maps/INDEX.png for a video, OUT/NAME.classes.png for an image; --class-video
+    OUT/classes.mkv (FFV1, grey values are class indices), --coco OUT/classes.coco.json.
 
     A scene (GeoTIFF, COG, VRT, JPEG 2000; a path, a URL, s3://, /vsicurl/; a .txt with one a line) gives OUT/NAME.tif
     (classes as a COG), .gpkg (polygons), .csv and .json (areas), .png (quick-look), .html (map) and .stac.json. Memory
     does not grow with its area. A run that was stopped in any way goes on when the same command is given again.
 
     A live stream (rtsp://, rtsps://, udp://, srt://, a camera, - for standard input) is shown at its newest frame; it
-    is opened again when it is lost, until Ctrl-C. Its OUT/overlay.mp4 is written in fragments.
+    is opened again when it is lost, until Ctrl-C.
+
+    --to sends the overlay elsewhere: into a file, to whoever watches an MPEG-TS, to an RTSP server, onto a page. A
+    receiver that goes away does not hold the run up; it is found again. A killed run's part file can be played.
 
     The KLV of a transport stream goes into OUT/overlay.ts, beside the same overlay. With telemetry (KLV, a DJI .SRT, a
     log of an autopilot), --geo writes polygons in WGS 84, --mosaic a GeoTIFF.
@@ -141,9 +160,11 @@ def run(
     """
     from rsseg_edge.cli.progress import FrameProgress
     from rsseg_edge.cli.summary import (
+        print_pushes,
         print_steadiness,
         print_stream,
         print_table,
+        pushes_json,
         steadiness_json,
         stream_json,
         summary_json,
@@ -151,6 +172,7 @@ def run(
     from rsseg_edge.errors import UsageError
     from rsseg_edge.job import Job, Request, Vocabulary
     from rsseg_edge.maps import MapRequest
+    from rsseg_edge.outputs import Outputs
     from rsseg_edge.prompts.vocabulary import split_classes
     from rsseg_edge.scenes.probe import scene_inputs
     from rsseg_edge.sources.base import Selection
@@ -180,6 +202,7 @@ def run(
             "--start": start, "--end": end, "--refer": refer or None, "--geo": geo, "--geo-merge": geo_merge,
             "--mosaic": mosaic, "--telemetry": telemetry, "--telemetry-offset": telemetry_offset, "--dem": dem,
             "--ground": ground, "--fov": fov, "--mount": mount,
+            "--class-video": class_video, "--coco": coco, "--to": to or None, "--max-mbit": max_mbit,
             "--smooth": smooth, "--keyframes": keyframes != 1, "--flicker": flicker,
         }  # fmt: skip
         _refuse(frame_options, f"{where} is georeferenced: {{}} is for videos and images")
@@ -197,7 +220,7 @@ def run(
         where, model, out, selection, names, alpha, class_maps, long_side, threads,
         vocabulary=vocabulary, fast=fast, sentences=refer or (), maps=maps, engine=engine.value,
         steadiness=Steadiness(smooth, keyframes), flicker=flicker, max_lag=max_lag, transport=rtsp_transport.value,
-        live_page=live, token=token,
+        live_page=live, token=token, outputs=Outputs(to or (), max_mbit, class_video, coco),
     )  # fmt: skip
     job = Job(request, report, say)
     for note in job.notes:
@@ -214,11 +237,16 @@ def run(
     with FrameProgress(job.source.expected) as progress:
         outcome = job.run(on_result=progress.advance)
     if as_json:
-        print(summary_json(outcome, job.counted(outcome), problems, steadiness_json(job) | stream_json(job)))
+        print(
+            summary_json(
+                outcome, job.counted(outcome), problems, steadiness_json(job) | stream_json(job) | pushes_json(job)
+            )
+        )
     else:
         print_table(outcome, job.counted(outcome), out)
         print_steadiness(job, outcome)
         print_stream(job)
+        print_pushes(job)
     if outcome.error is not None:
         raise outcome.error
     if outcome.stopped:

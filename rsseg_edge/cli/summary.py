@@ -76,6 +76,39 @@ def stream_json(job: Job) -> dict[str, object]:
     }
 
 
+def print_pushes(job: Job) -> None:
+    """What was sent of the overlay and what was not, and why: a line for each receiver."""
+    for push in job.pushes:
+        status = push.monitor.status()
+        dropped = ", ".join(f"{count} {reason}" for reason, count in status.dropped.items()) or "none"
+        print(f"{status.name}: {status.shown} frames sent; dropped: {dropped}; connections: {status.connections}")
+
+
+def pushes_json(job: Job) -> dict[str, object]:
+    """The same for :func:`summary_json`."""
+    found = [(push.monitor.status(), push.monitor.ages) for push in job.pushes]
+    return (
+        {
+            "pushes": [
+                {
+                    "name": status.name,
+                    "sent": status.shown,
+                    "dropped": dict(status.dropped),
+                    "connections": status.connections,
+                    **(
+                        {"age_s": {"median": round(ages.quantile(0.5), 3), "largest": round(ages.largest, 3)}}
+                        if len(ages)
+                        else {}
+                    ),
+                }
+                for status, ages in found
+            ]
+        }
+        if found
+        else {}
+    )
+
+
 def steadiness_json(job: Job) -> dict[str, object]:
     """The same for :func:`summary_json`."""
     result: dict[str, object] = {}

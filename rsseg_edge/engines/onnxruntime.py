@@ -50,6 +50,7 @@ class OnnxRuntimeEngine:
         if self.kernels is not None:
             try:
                 self._session = _session(model, threads, self.kernels, providers)
+                self._needed_only = _needed_only()
                 return
             except (
                 Exception
@@ -59,6 +60,7 @@ class OnnxRuntimeEngine:
             self._session = _session(model, threads, None, providers)
         except Exception as error:  # ONNX Runtime raises its own classes, which derive from Exception directly
             raise RssegError(f"{name}: ONNX Runtime {_version()} cannot load it: {_first_line(error)}") from None
+        self._needed_only = _needed_only()
         if gpu and _CUDA not in self._session.get_providers():  # it goes on with the CPU and tells only its log
             raise EngineAbsentError("ONNX Runtime's CUDA provider does not start here")
 
@@ -75,7 +77,7 @@ class OnnxRuntimeEngine:
         """Run once. See :class:`rsseg_edge.engines.base.Engine`."""
         names = tuple(outputs) if outputs is not None else self.outputs
         try:
-            results = self._session.run(list(names), dict(inputs))
+            results = self._session.run(list(names), dict(inputs), self._needed_only)
         except Exception as error:
             raise RssegError(f"{self._name}: inference failed: {_first_line(error)}") from None
         return dict(zip(names, results, strict=True))
@@ -96,6 +98,15 @@ def _gpu_providers() -> list[str]:
     return [_CUDA, _CPU]
 
 
+def _needed_only() -> Any:
+    """Options of a run: nodes that no wanted output depends on are left out, as in every other runtime."""
+    import onnxruntime as ort
+
+    options = ort.RunOptions()
+    options.only_execute_path_to_fetches = True
+    return options
+
+
 def _session(model: bytes, threads: int | None, library: Path | None, providers: list[str]) -> Any:
     import onnxruntime as ort  # 0.1 s: not at import of this module
 
@@ -104,6 +115,9 @@ def _session(model: bytes, threads: int | None, library: Path | None, providers:
     # By default threads that wait for work burn their core meanwhile: 22 of 74 core ms a frame, which the codecs
     # beside them need, and a battery feels.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Laid out ahead, the memory of a run is half as much again (a window of 1536 px: 619 MB without, 943 MB with), and
+    # no run is faster for it.
+    options.enable_mem_pattern = False
     if threads is not None:
         options.intra_op_num_threads = threads
     if library is not None:

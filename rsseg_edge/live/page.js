@@ -41,6 +41,7 @@ function legend(classes) {
 function chart(history, classes) {
   const plot = find("chart");
   plot.replaceChildren();
+  history = history.filter(([, shares]) => classes.every(c => c.name in shares));  // since the classes changed last
   if (history.length < 2) return;
   const begin = history[0][0], span = history[history.length - 1][0] - begin || 1;
   let below = history.map(() => 0);
@@ -61,7 +62,7 @@ function show(state) {
   if (stream) {
     const dropped = Object.values(stream.dropped).reduce((a, b) => a + b, 0);
     numbers += stream.age === null ? "" : `, ${stream.age.toFixed(2)} s old`;
-    numbers += `, ${dropped} dropped, ${stream.connections} connections` + (stream.state === "lost" ? ` (${stream.why})` : "");
+    numbers += `, ${dropped} dropped, ${stream.connections} connection${stream.connections === 1 ? "" : "s"}` + (stream.state === "lost" ? ` (${stream.why})` : "");
   }
   find("numbers").textContent = numbers;
   legend(state.classes);

@@ -20,6 +20,7 @@ FILES = {
     "/": ("page.html", "text/html"),
     "/page.js": ("page.js", "text/javascript"),
     "/page.css": ("page.css", "text/css"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 LONGEST = 4096  # bytes of what may be typed
 BOUNDARY = "frame"

@@ -27,11 +27,13 @@ from rsseg_edge.scenes.segment import Band, BandRun, Clock
 from rsseg_edge.scenes.settings import SceneRequest, plan_windows
 from rsseg_edge.scenes.stac import software_version, stac_item
 from rsseg_edge.scenes.stretch import Stretch
+from rsseg_edge.scenes.survey import survey
 from rsseg_edge.scenes.units import Pool, Task, consecutive, open_model, store
 from rsseg_edge.scenes.vector import band_rows, regions
 from rsseg_edge.scenes.web_map import web_map
 from rsseg_edge.scenes.windows import Plan
 from rsseg_edge.scenes.work import Work
+from rsseg_edge.segmenters.scene_queries import SceneQueries
 from rsseg_edge.sinks.images import write_png
 from rsseg_edge.sinks.part_file import named_errors, write_file
 from rsseg_edge.types import ClassTable, UInt8Array
@@ -130,7 +132,7 @@ class SceneJob:
             folder = self.request.out / f".{name}.work"
             with Work(folder, settings, plan.bounds, plan.width) as work:
                 self._prepare(scene, work)
-                clock = self._segment(scene, plan, work, progress)
+                clock = self._segment(scene, plan, self._queries(scene, plan, work), work, progress)
                 outcome = self._publish(scene, plan, work, name, clock, begin, settings)
                 work.remove()
                 return outcome
@@ -167,14 +169,22 @@ class SceneJob:
         stretch = work.once("stretch", measure)
         scene.stretch = None if stretch is None else Stretch(tuple(stretch["low"]), tuple(stretch["high"]))
 
-    def _segment(self, scene: Scene, plan: Plan, work: Work, progress: Progress) -> Clock:
+    def _queries(self, scene: Scene, plan: Plan, work: Work) -> SceneQueries | None:
+        def look() -> dict[str, Any] | None:
+            queries = survey(scene, self.segmenter, plan)
+            return None if queries is None else queries.to_json()
+
+        queries = work.once("queries", look)
+        return None if queries is None else SceneQueries.from_json(queries)
+
+    def _segment(self, scene: Scene, plan: Plan, queries: SceneQueries | None, work: Work, progress: Progress) -> Clock:
         clock = Clock()
         for failure in work.failures:
             scene.reader.failures[failure.top, failure.left, failure.height, failure.width] = failure
         total = plan.height * plan.width
         if self._pool is not None:
             request = replace(self.request, model=_anywhere(self.request.model))
-            task = Task(_anywhere(scene.path), request, scene.stretch, plan, _anywhere(str(work.folder)))
+            task = Task(_anywhere(scene.path), request, scene.stretch, plan, queries, _anywhere(str(work.folder)))
             for done in self._pool.bands(task, list(consecutive(work.missing))):
                 work.noted(done)
                 progress(sum(b - a for a, b in work.finished_rows()) * plan.width, total)
@@ -189,7 +199,7 @@ class SceneJob:
             work.add(store(band, plan, work.layers))
 
         for bands in consecutive(work.missing):
-            BandRun(scene, self.segmenter, plan, on_band, on_window, clock).run(bands)
+            BandRun(scene, self.segmenter, plan, queries, on_band, on_window, clock).run(bands)
         return clock
 
     def _publish(

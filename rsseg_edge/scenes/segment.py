@@ -12,11 +12,13 @@ import numpy.typing as npt
 
 from rsseg_edge.scenes.blend import Blender, Cells, decide_band
 from rsseg_edge.scenes.gdal import environment
-from rsseg_edge.scenes.reading import Box, Failure
+from rsseg_edge.scenes.reading import Failure
 from rsseg_edge.scenes.scene import Scene
-from rsseg_edge.scenes.windows import Axis, Plan
+from rsseg_edge.scenes.survey import window_image
+from rsseg_edge.scenes.windows import Plan
 from rsseg_edge.scenes.work import NO_DATA
 from rsseg_edge.segmenter import ScoringSegmenter
+from rsseg_edge.segmenters.scene_queries import SceneQueries
 from rsseg_edge.stages import ClosedError, Link
 from rsseg_edge.types import UInt8Array
 
@@ -76,6 +78,7 @@ class BandRun:
         scene: opened, and used by this run alone.
         segmenter: likewise.
         plan: the windows.
+        queries: that the windows share; None leaves each its own.
         on_band: takes each band, in order, on a thread of its own.
         on_window: called after each window with the row and column of windows.
         clock: where the time went.
@@ -84,6 +87,7 @@ class BandRun:
     scene: Scene
     segmenter: ScoringSegmenter
     plan: Plan
+    queries: SceneQueries | None
     on_band: Callable[[Band], None]
     on_window: Callable[[int, int], None] = lambda row, column: None
     clock: Clock = field(default_factory=Clock)
@@ -128,7 +132,7 @@ class BandRun:
                 continue
             if item.image is not None:
                 begin = time.perf_counter()
-                scores = self.segmenter.scores(item.image)
+                scores = self.segmenter.scores(item.image, self.queries)
                 self.clock.engine += time.perf_counter() - begin
                 self.clock.pixels += item.image.shape[0] * item.image.shape[1]
                 self.clock.windows += 1
@@ -152,27 +156,12 @@ class BandRun:
         reader = self.scene.reader
         for row in range(plan.first_window(bands.start), bands.stop):
             for column in range(len(plan.columns.starts)):
-                yield _Read(row, column, self._window(row, column))
+                image = window_image(self.scene, plan, plan.rows.starts[row], plan.columns.starts[column])
+                yield _Read(row, column, image)
             if row >= bands.start:
                 top, bottom = plan.bounds[row : row + 2]
                 valid = reader.valid(top, bottom - top) if bottom > top else None
                 yield _Read(row, None, None, valid, tuple(reader.failures.values()))
-
-    def _window(self, row: int, column: int) -> UInt8Array | None:
-        """Padded by its mirror image where it reaches beyond the scene."""
-        import cv2
-
-        plan = self.plan
-        top, height = _inside(plan.rows, row)
-        left, width = _inside(plan.columns, column)
-        down, across = plan.height / plan.rows.length, plan.width / plan.columns.length
-        image, valid = self.scene.read(Box(top * down, left * across, height * down, width * across), (height, width))
-        if not valid.any():
-            return None
-        bottom, right = plan.rows.tile - height, plan.columns.tile - width
-        if bottom or right:
-            image = np.asarray(cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT_101), np.uint8)
-        return image
 
     def _write_all(self, given: Link[tuple[Cells | None, _Read]], errors: list[BaseException]) -> None:
         try:
@@ -193,9 +182,3 @@ class BandRun:
         if end.valid is not None:
             class_map[~end.valid], confidence[~end.valid] = NO_DATA, 0
         return Band(end.row, class_map, confidence, end.failures)
-
-
-def _inside(axis: Axis, index: int) -> tuple[int, int]:
-    """First pixel and length of the part of a window that lies in the scene."""
-    start = axis.starts[index]
-    return start, min(axis.tile, axis.length - start)

@@ -15,7 +15,8 @@ from rsseg_edge.scenes.georeference import GeoReference
 from rsseg_edge.scenes.scene import Options
 from rsseg_edge.scenes.windows import Axis, Plan
 
-TILE, OVERLAP, HALO = 1024, 192, 32
+TILE, OVERLAP = 1536, 320
+"""The sides of windows and what neighbours share of them: more costs time twice, less shows seams."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,9 @@ class SceneRequest:
             scene's own.
         tile: side of the windows in pixels that the network sees.
         overlap: of neighbouring windows, in the same pixels.
+        offset: how far the grid of windows is moved back, in the same pixels: results hardly depend on it.
         vocabulary: of an open-vocabulary model; None takes the bundle's own.
-        fast: windows inside an open-vocabulary model do not overlap.
+        fast: see :class:`rsseg_edge.segmenters.open_vocabulary.OpenVocabularySegmenter`.
         classes_only: the classes that are drawn; None takes all.
         alpha: weight of the classes' colours in the quick-look, 0..1.
         confidence: whether the confidence is written.
@@ -48,6 +50,7 @@ class SceneRequest:
     gsd: float | None = None
     tile: int = TILE
     overlap: int = OVERLAP
+    offset: int = 0
     vocabulary: Vocabulary | None = None
     fast: bool = False
     classes_only: Sequence[str] | None = None
@@ -67,7 +70,7 @@ def plan_windows(geo: GeoReference, spec: InputSpec, stride: int, request: Scene
         geo: its grid.
         spec: what the network takes.
         stride: pixels a score.
-        request: ``gsd``, ``tile`` and ``overlap``.
+        request: ``gsd``, ``tile``, ``overlap`` and ``offset``.
 
     Raises:
         UsageError: values that do not go together.
@@ -93,6 +96,8 @@ def _axis(length: int, fixed: int | None, request: SceneRequest, multiple: int, 
     if not 0 <= request.overlap <= request.tile // 2:
         raise UsageError(f"--overlap {request.overlap}: from 0 to half of --tile {request.tile}")
     tile = fixed or min(request.tile, -(-length // multiple) * multiple)
-    overlap = min(request.overlap, tile // 2) // stride * stride
-    halo = min(HALO, overlap // 4) // stride * stride
-    return Axis(length, tile, overlap, halo, stride)
+    overlap = min(request.overlap, tile // 2) // multiple * multiple
+    # A network without a bound sees its surroundings: by two fifths from the end of a window, it hardly does.
+    halo = overlap * 2 // 5 // stride * stride
+    offset = request.offset % (tile - overlap) // multiple * multiple
+    return Axis(length, tile, overlap, halo, stride, multiple, offset)

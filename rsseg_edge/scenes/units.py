@@ -19,6 +19,7 @@ from rsseg_edge.scenes.windows import Plan
 from rsseg_edge.scenes.work import BandDone, Journal, Layers
 from rsseg_edge.segmenter import ScoringSegmenter, Segmenter, load
 from rsseg_edge.segmenters.open_vocabulary import Change
+from rsseg_edge.segmenters.scene_queries import SceneQueries
 
 
 class ScoringModel(Segmenter, ScoringSegmenter, Protocol):
@@ -34,6 +35,7 @@ class Task:
         request: what is to be done.
         stretch: of the scene.
         plan: its windows.
+        queries: that its windows share; None leaves each its own.
         folder: where the layers lie; every worker sees it.
     """
 
@@ -41,6 +43,7 @@ class Task:
     request: SceneRequest
     stretch: Stretch | None
     plan: Plan
+    queries: SceneQueries | None
     folder: str
 
 
@@ -105,7 +108,7 @@ def do_unit(task: Task, segmenter: ScoringSegmenter, bands: range) -> list[BandD
     try:
         with environment(), Scene(task.scene, task.request.options) as scene:
             scene.stretch = task.stretch
-            BandRun(scene, segmenter, task.plan, on_band).run(bands)
+            BandRun(scene, segmenter, task.plan, task.queries, on_band).run(bands)
     finally:
         journal.close()
     return made

@@ -18,10 +18,15 @@ class Axis:
 
     Attributes:
         length: of the scene, in pixels.
-        tile: of a window, in pixels: a multiple of ``stride``.
-        overlap: of neighbouring windows, in pixels: a multiple of ``stride``; the last window may overlap more.
-        halo: pixels at either end of a window that count for nothing where another window sees them.
+        tile: of a window, in pixels: a multiple of ``lattice``.
+        overlap: of neighbouring windows, in pixels: a multiple of ``lattice``; the first and last may overlap more.
+        halo: pixels at either end of a window that count for nothing where another window sees them: a multiple of
+            ``stride``.
         stride: pixels a cell.
+        lattice: windows begin at multiples of so many pixels, a multiple of ``stride``. It is the network's coarsest
+            stride: windows that begin between would see the same ground cut into other pieces.
+        offset: how many pixels the second window and those after it are moved back by, a multiple of ``lattice`` less
+            than a step. Results hardly depend on it, which is how seams are measured.
     """
 
     length: int
@@ -29,12 +34,18 @@ class Axis:
     overlap: int
     halo: int
     stride: int
+    lattice: int
+    offset: int = 0
 
     def __post_init__(self) -> None:
-        if self.tile % self.stride or self.overlap % self.stride or self.halo % self.stride:
-            raise ValueError(f"tile {self.tile}, overlap {self.overlap} and halo {self.halo} in cells of {self.stride}")
+        if self.halo % self.stride or self.lattice % self.stride:
+            raise ValueError(f"halo {self.halo} and lattice {self.lattice} in cells of {self.stride}")
+        if self.tile % self.lattice or self.overlap % self.lattice or self.offset % self.lattice:
+            raise ValueError(f"tile {self.tile}, overlap {self.overlap}, offset {self.offset} on {self.lattice}")
         if not 0 <= 2 * self.halo <= self.overlap or self.overlap > self.tile // 2:
             raise ValueError(f"overlap {self.overlap} of windows of {self.tile} with a halo of {self.halo}")
+        if not 0 <= self.offset < self.tile - self.overlap:
+            raise ValueError(f"offset {self.offset} of windows {self.tile - self.overlap} apart")
 
     @property
     def cells(self) -> int:
@@ -43,13 +54,14 @@ class Axis:
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
-        """First pixel of each window. The last is pulled back, to reach beyond the scene by less than a cell."""
-        end = self.cells * self.stride
-        if end <= self.tile:
-            return (0,)
+        """First pixel of each window. The last is pulled back, to reach beyond the scene by less than the lattice."""
+        last = self._end - self.tile
         step = self.tile - self.overlap
-        count = -(-(end - self.tile) // step) + 1
-        return tuple(min(i * step, end - self.tile) for i in range(count))
+        return (0, *range(step - self.offset, last, step), last) if last > 0 else (0,)
+
+    @property
+    def _end(self) -> int:
+        return max(self.tile, -(-self.length // self.lattice) * self.lattice)
 
     @cached_property
     def weights(self) -> tuple[Weights, ...]:
@@ -61,7 +73,7 @@ class Axis:
         halo = self.halo // self.stride
         rise = np.sin((np.arange(ramp) + 0.5) / max(1, ramp) * (math.pi / 2)) ** 2
         rise = np.concatenate([np.zeros(halo), rise])
-        total = np.zeros(max(self.cells, n))
+        total = np.zeros(self._end // self.stride)
         parts = []
         for start in self.starts:
             weight = np.ones(n)

@@ -21,6 +21,7 @@ from rsseg_edge.preprocess.windows import windows
 from rsseg_edge.prompts.colors import distinct_colors
 from rsseg_edge.prompts.vocabulary import parse_classes
 from rsseg_edge.prompts.words import WordFeatures
+from rsseg_edge.segmenters.scene_queries import SceneQueries
 from rsseg_edge.temporal.score_grid import ScoreGrid
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
@@ -82,7 +83,8 @@ class OpenVocabularySegmenter:
         say: see :func:`rsseg_edge.segmenter.load`.
 
     Attributes:
-        fast: windows side by side in place of half overlapping: less than half the work for a nearly equal map.
+        fast: windows side by side in place of half overlapping, and cosines enlarged bilinearly in place of by
+            SimFeatUp: a fraction of the work for a nearly equal map.
 
     Example:
         >>> segmenter = rsseg_edge.load("segearth-ov-tiny")
@@ -242,7 +244,10 @@ class OpenVocabularySegmenter:
 
         return ScoreGrid(scores, (0.0, 0.0, *half), vocabulary.table, decide)
 
-    def scores(self, image: UInt8Array) -> npt.NDArray[np.float32]:
+    def queries(self, image: UInt8Array) -> None:
+        """See :class:`rsseg_edge.segmenter.ScoringSegmenter`: the words are the same in every window."""
+
+    def scores(self, image: UInt8Array, queries: SceneQueries | None = None) -> npt.NDArray[np.float32]:
         """See :class:`rsseg_edge.segmenter.ScoringSegmenter`; the scores are the words' cosines."""
         import cv2
 
@@ -266,12 +271,14 @@ class OpenVocabularySegmenter:
     def _cosines(self, prepared: Prepared, vocabulary: Vocabulary) -> npt.NDArray[np.float32]:
         """The mean of all windows that see a pixel: float32 [Q, h, w]."""
         side, queries = self._vocabulary_spec.crop, len(vocabulary.text)
+        coarse = "coarse_cosines"  # absent where the bundle has no SimFeatUp: its cosines are coarse
+        name = coarse if self.fast and coarse in self._engine.outputs else "cosines"
         total = np.zeros((queries, *prepared.size), np.float32)
         count = np.zeros(prepared.size, np.float32)
         batch = max(1, BATCH_VALUES // (queries * side * side))
         for begin in range(0, len(prepared.places), batch):
             crops = prepared.crops[begin : begin + batch]
-            found = self._engine.infer({"crops": crops, "text": vocabulary.text}, ("cosines",))["cosines"]
+            found = self._engine.infer({"crops": crops, "text": vocabulary.text}, (name,))[name]
             if found.shape != (len(crops), queries, side, side):
                 raise RssegError(f"the network gave {list(found.shape)} for {len(crops)} windows and {queries} words")
             for cosines, (top, left, h, w) in zip(found, prepared.places[begin : begin + batch], strict=True):

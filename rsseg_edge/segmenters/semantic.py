@@ -11,6 +11,7 @@ from rsseg_edge.errors import RssegError
 from rsseg_edge.postprocess.enlarge import enlarge
 from rsseg_edge.preprocess.check import check_image
 from rsseg_edge.preprocess.fit import Fit, fit_size, to_canvas
+from rsseg_edge.segmenters.scene_queries import SceneQueries
 from rsseg_edge.temporal.score_grid import ScoreGrid
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
@@ -106,19 +107,29 @@ class SemanticSegmenter:
         """
         return self.finish(image, self.infer(self.prepare(image)))
 
-    def scores(self, image: UInt8Array) -> npt.NDArray[np.float32]:
+    def queries(self, image: UInt8Array) -> SceneQueries | None:
+        """See :class:`rsseg_edge.segmenter.ScoringSegmenter`; None for a graph that was exported without them."""
+        names = ("mask_queries", "query_shares")
+        if not {*names, "pixel_features"} <= set(self._engine.outputs):
+            return None
+        found = self._engine.infer({"image": np.ascontiguousarray(image[None])}, names)
+        masks, shares = (found[name][0].astype(np.float32) for name in names)
+        return SceneQueries(masks, shares)
+
+    def scores(self, image: UInt8Array, queries: SceneQueries | None = None) -> npt.NDArray[np.float32]:
         """See :class:`rsseg_edge.segmenter.ScoringSegmenter`; the scores are the classes' shares, which sum to 1.
 
         Raises:
             RssegError: the graph gives no logits.
         """
         self._require_logits()
-        image = np.ascontiguousarray(image[None])
-        logits = self._engine.infer({"image": image}, ("logits",))["logits"][0].astype(np.float32)
-        expected = (len(self.table), *(side // self.score_stride for side in image.shape[1:3]))
-        if logits.shape != expected:
-            raise RssegError(f"the graph gave logits {list(logits.shape)} where {list(expected)} were expected")
-        return _shares(logits)
+        name = "logits" if queries is None else "pixel_features"
+        found = self._engine.infer({"image": np.ascontiguousarray(image[None])}, (name,))[name][0].astype(np.float32)
+        shares = _shares(found) if queries is None else queries.scores(found)
+        expected = (len(self.table), *(side // self.score_stride for side in image.shape[:2]))
+        if shares.shape != expected:
+            raise RssegError(f"the graph gave {name} {list(found.shape)} for an image {list(image.shape)}")
+        return shares
 
     def decide(self, scores: npt.NDArray[np.float32]) -> tuple[UInt8Array, UInt8Array]:
         """See :class:`rsseg_edge.segmenter.ScoringSegmenter`; between equal shares the first class wins."""

@@ -9,8 +9,7 @@ from typing import Any
 from rsseg_edge.errors import RssegError
 from rsseg_edge.sinks.base import Sink
 from rsseg_edge.sinks.part_file import PartFile, named_errors
-from rsseg_edge.telemetry.klv import PacketFinder
-from rsseg_edge.telemetry.klv_stream import DataStream, data_streams
+from rsseg_edge.telemetry.klv_stream import DataStream, data_streams, holds_klv
 from rsseg_edge.types import Result
 
 
@@ -61,7 +60,7 @@ class KlvTransport(Sink):
         now = _identity(self._overlay)
         if now is None or now == self._before:
             return
-        streams = [stream for stream in data_streams(self._source) if _holds_klv(stream)]
+        streams = [stream for stream in data_streams(self._source) if holds_klv(stream)]
         if not streams:
             return
         part = PartFile(self.path)
@@ -131,11 +130,6 @@ def _data_packet(time: float, stream: Any, data: bytes) -> Any:
     packet.pts = packet.dts = round(time * 90000)
     packet.stream = stream
     return packet
-
-
-def _holds_klv(stream: DataStream) -> bool:
-    finder = PacketFinder()
-    return any(next(finder.feed(piece.data), None) is not None or finder.damaged for piece in stream.pieces)
 
 
 def _identity(path: Path) -> int | None:

@@ -11,9 +11,10 @@ from fractions import Fraction
 from typing import Any
 
 from rsseg_edge.errors import RssegError, UsageError
-from rsseg_edge.monitor import Dropped, State, StreamMonitor
+from rsseg_edge.monitor import Dropped, State, StreamMonitor, shown_name
 from rsseg_edge.sources.base import Selection
 from rsseg_edge.sources.pictures import Pictures
+from rsseg_edge.telemetry.klv_feed import KlvFeed, PassingPiece
 from rsseg_edge.types import Frame, Report, VideoFormat
 
 TICK = Fraction(1, 90_000)  # of time stamps, seconds: MPEG's clock
@@ -29,11 +30,6 @@ _SCHEMES = ("rtsp://", "rtsps://", "udp://", "rtp://", "tcp://", "srt://", "v4l2
 def is_stream(where: str) -> bool:
     """Whether an INPUT is live: a URL of a stream, a camera, or ``-`` for standard input."""
     return where == "-" or where.lower().startswith(_SCHEMES) or bool(re.fullmatch(r"/dev/video\d+", where))
-
-
-def shown_name(where: str) -> str:
-    """What messages call a stream: without user and password."""
-    return re.sub(r"//[^/@]*@", "//", where)
 
 
 class LiveStream:
@@ -58,6 +54,7 @@ class LiveStream:
     Attributes:
         monitor: what is known of the stream at any moment.
         video: what its frames are like.
+        klv: what its KLV streams carry, as it comes; None where there was none at the first frame.
     """
 
     def __init__(
@@ -71,6 +68,7 @@ class LiveStream:
         self._changed = threading.Condition()
         self._newest: tuple[Any, float] | None = None
         self._stream: Any = None
+        self.klv: KlvFeed | None = None
         self._generation = 0
         self._alive = time.monotonic()  # when the thread that reads last got anywhere
         self._ended = self._closed = False
@@ -178,10 +176,17 @@ class LiveStream:
                 stream.codec_context.thread_count = self._threads
                 stream.thread_type = "AUTO" if self._threads > 1 else "NONE"
                 self._stream = self._stream or stream
-                for packet in container.demux(stream):
+                klv = [data for data in container.streams.data if data.name == "klv"]
+                if klv and self.klv is None:
+                    self.klv = KlvFeed(len(klv))
+                for packet in container.demux(stream, *klv):
                     arrived = time.monotonic()
                     if not self._lives(mine):
                         return "closed"
+                    if klv and packet.stream in klv:
+                        if self.klv is not None and packet.size and (at := klv.index(packet.stream)) < self.klv.streams:
+                            self.klv.add(PassingPiece(arrived, at, bytes(packet)))
+                        continue
                     try:
                         pictures = packet.decode()
                     except av.error.InvalidDataError:

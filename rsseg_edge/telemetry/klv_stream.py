@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from rsseg_edge.telemetry.klv import PacketFinder
+from rsseg_edge.telemetry.klv_feed import KlvFeed, PassingPiece
 from rsseg_edge.telemetry.klv_record import said_by
 from rsseg_edge.telemetry.record import Holder, TelemetryRecord
 
@@ -94,6 +95,23 @@ def data_streams(path: Path) -> list[DataStream]:
         )
         for pieces in raw.values()
     ]
+
+
+def holds_klv(stream: DataStream) -> bool:
+    """Whether there is any KLV in a data stream, damaged or not."""
+    finder = PacketFinder()
+    return any(next(finder.feed(piece.data), None) is not None or finder.damaged for piece in stream.pieces)
+
+
+def file_feed(path: Path) -> KlvFeed | None:
+    """The KLV of a file, to be passed on; None where it has none.
+
+    Raises:
+        FFmpegError: the file cannot be opened.
+    """
+    streams = [stream for stream in data_streams(path) if holds_klv(stream)]
+    pieces = [PassingPiece(p.time, at, p.data) for at, stream in enumerate(streams) for p in stream.pieces]
+    return KlvFeed(len(streams), pieces) if streams else None
 
 
 def read_klv(path: Path) -> KlvStream:

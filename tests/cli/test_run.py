@@ -269,6 +269,8 @@ def test_kill_leaves_no_final_file(long_clip: Path, tmp_path: Path, bundle: Path
     process.kill()
     process.communicate()
     assert {p.suffix for p in (tmp_path / "out").iterdir()} == {".part"}
+    (part,) = (tmp_path / "out").glob("overlay.mp4.*.part")
+    assert frames_in(part) >= 20, "and that can be played"
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])

@@ -15,6 +15,7 @@ from rsseg_edge.errors import UsageError  # noqa: E402
 from rsseg_edge.export import segearth_ov_tiny as module  # noqa: E402
 from rsseg_edge.export.build import export  # noqa: E402
 from rsseg_edge.export.request import Request  # noqa: E402
+from rsseg_edge.models.segearth_ov.bilinear import Bilinear  # noqa: E402
 from rsseg_edge.models.segearth_ov.tiny.cosines import CosineUpsampler  # noqa: E402
 from rsseg_edge.prompts.bank import bank_phrases  # noqa: E402
 from rsseg_edge.training.checkpoint import TrainedModel, save_model  # noqa: E402
@@ -68,6 +69,25 @@ def test_the_bundle_gives_the_networks_classes_for_words_of_its_bank(checkpoint,
     wanted = predict.predictor(network, Letters("", ()).words(words))(image)
     assert len(np.unique(wanted)) > 1
     assert np.mean(found.class_map == wanted) > 0.99  # the bank is float16
+
+
+def test_a_runtime_in_a_hurry_gets_what_bilinear_enlargement_gives(checkpoint, tmp_path: Path) -> None:
+    path, network = checkpoint(upsampled=True)
+    bundle = tmp_path / "bundle"
+    export(Request("segearth-ov-tiny", "fp32", path), bundle, say=lambda line: None)
+    words = ["lake", "gravel road", "roof"]
+    side = network.inference.slide_crop
+    image = np.random.default_rng(3).integers(0, 256, (side, side, 3), np.uint8)
+    maps = []
+    for fast in (False, True):
+        segmenter = rsseg_edge.load(bundle, long_side=side)
+        segmenter.set_classes(words)
+        segmenter.fast = fast
+        maps.append(segmenter(image).class_map)
+    network.upsampler = Bilinear(network.vit.channels)
+    wanted = predict.predictor(network, Letters("", ()).words(words))(image)
+    assert np.mean(maps[1] == wanted) > 0.99  # the bank is float16
+    assert np.mean(maps[0] != maps[1]) > 0.01
 
 
 def test_without_an_upsampler_the_way_to_one_is_named(checkpoint, tmp_path: Path) -> None:

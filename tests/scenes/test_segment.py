@@ -11,7 +11,9 @@ import rsseg_edge
 from rsseg_edge.scenes.scene import Options, Scene
 from rsseg_edge.scenes.segment import Band, BandRun
 from rsseg_edge.scenes.settings import SceneRequest, plan_windows
-from rsseg_edge.scenes.windows import Plan
+from rsseg_edge.scenes.survey import survey
+from rsseg_edge.scenes.windows import Axis, Plan
+from rsseg_edge.segmenters.scene_queries import SceneQueries
 
 SMALL = SceneRequest(tile=256, overlap=128)
 
@@ -23,7 +25,7 @@ def segmented(path: Path, bundle: Path, request: SceneRequest = SMALL, bands: ra
     with Scene(str(path), Options()) as scene:
         plan = plan_windows(scene.geo, segmenter.spec, 4, request)
         bands = bands or range(len(plan.ready))
-        BandRun(scene, segmenter, plan, made.append).run(bands)
+        BandRun(scene, segmenter, plan, None, made.append).run(bands)
     assert [band.index for band in made] == list(bands)
     return plan, np.concatenate([b.class_map for b in made]), np.concatenate([b.confidence for b in made])
 
@@ -45,6 +47,39 @@ def test_windows_leave_no_seams(write_scene: Callable[..., Path], cells: Path, t
     assert (found != class_map)[inner].mean() < 1e-3
     _, naive, _ = segmented(path, cells, replace(SMALL, overlap=0))
     assert (naive != class_map)[inner].mean() > 0.02, "this network is wrong at the ends of windows"
+
+
+class OfItsWindow:
+    """Two classes, told apart by whether a cell is brighter than its query: the mean of the window, or the scene's."""
+
+    score_stride = 4
+
+    def queries(self, image: Any) -> SceneQueries:
+        return SceneQueries(np.full((1, 1), image.mean(), np.float32), np.ones((1, 2), np.float32))
+
+    def scores(self, image: Any, queries: SceneQueries | None = None) -> Any:
+        cells = image.astype(np.float32).mean(2).reshape(image.shape[0] // 4, 4, image.shape[1] // 4, 4).mean((1, 3))
+        bright = 1 / (1 + np.exp(((queries or self.queries(image)).masks[0, 0] - cells) / 16))
+        return np.stack([1 - bright, bright])
+
+    def decide(self, scores: Any) -> Any:
+        return scores.argmax(0).astype(np.uint8), (255 * scores.max(0)).astype(np.uint8)
+
+
+def test_windows_that_share_the_queries_of_the_scene_agree_wherever_they_lie(scene: Path) -> None:
+    segmenter: Any = OfItsWindow()
+
+    def class_map(offset: int, *, shared: bool) -> Any:
+        made: list[Band] = []
+        with Scene(str(scene), Options()) as opened:
+            axes = [Axis(length, 128, 32, 8, 4, 32, offset) for length in (opened.geo.height, opened.geo.width)]
+            plan = Plan(*axes, opened.geo.height, opened.geo.width)
+            queries = survey(opened, segmenter, plan) if shared else None
+            BandRun(opened, segmenter, plan, queries, made.append).run(range(len(plan.ready)))
+        return np.concatenate([band.class_map for band in made])
+
+    assert (class_map(0, shared=True) != class_map(64, shared=True)).mean() < 1e-3, "rounding alone"
+    assert (class_map(0, shared=False) != class_map(64, shared=False)).mean() > 0.01
 
 
 @pytest.mark.parametrize("band", [0, 1, 2])

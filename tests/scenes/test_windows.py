@@ -7,18 +7,31 @@ from rsseg_edge.scenes.windows import Axis, Plan
 @pytest.mark.parametrize("length", [1, 3, 64, 65, 127, 128, 129, 300, 512, 1001, 4099])
 @pytest.mark.parametrize(("overlap", "halo"), [(0, 0), (16, 8), (32, 4), (64, 0), (64, 32)])
 def test_weights_of_all_windows_that_see_a_cell_sum_to_one(length: int, overlap: int, halo: int) -> None:
-    axis = Axis(length, 128, overlap, halo, 4)
-    total = np.zeros(max(axis.cells, 32))
+    axis = Axis(length, 128, overlap, halo, 4, 8)
+    check_cover(axis)
+
+
+def check_cover(axis: Axis) -> None:
+    total = np.zeros(max(axis.length + axis.lattice, axis.tile) // 4)
     for start, weight in zip(axis.starts, axis.weights, strict=True):
         assert weight.shape == (32,)
-        assert start % 4 == 0
+        assert start % axis.lattice == 0
         total[start // 4 : start // 4 + 32] += weight
     assert np.allclose(total[: axis.cells], 1, atol=1e-6)
-    assert axis.starts[-1] + 128 < length + 4 or len(axis.starts) == 1
+    assert axis.starts[-1] + 128 < axis.length + axis.lattice or len(axis.starts) == 1
+
+
+@pytest.mark.parametrize("length", [128, 129, 150, 224, 1001])
+@pytest.mark.parametrize("offset", [16, 48, 80])
+def test_a_grid_that_is_moved_covers_the_scene_too(length: int, offset: int) -> None:
+    axis = Axis(length, 128, 32, 8, 4, 16, offset)
+    check_cover(axis)
+    if len(axis.starts) > 2:
+        assert axis.starts[1] == 96 - offset
 
 
 def test_the_ends_of_windows_count_for_nothing_but_at_the_border_of_the_scene() -> None:
-    axis = Axis(1000, 128, 32, 8, 4)
+    axis = Axis(1000, 128, 32, 8, 4, 8)
     first, second, *_, last = axis.weights
     assert first[0] == 1
     assert last[-1] == 1
@@ -27,16 +40,27 @@ def test_the_ends_of_windows_count_for_nothing_but_at_the_border_of_the_scene() 
     assert (np.diff(second[:8]) >= 0).all()
 
 
-@pytest.mark.parametrize(("tile", "overlap", "halo"), [(130, 0, 0), (128, 32, 20), (128, 80, 0), (128, 30, 0)])
-def test_windows_that_make_no_sense_are_refused(tile: int, overlap: int, halo: int) -> None:
-    with pytest.raises(ValueError, match="overlap"):
-        Axis(1000, tile, overlap, halo, 4)
+@pytest.mark.parametrize(
+    ("tile", "overlap", "halo", "offset"),
+    [
+        (130, 0, 0, 0),
+        (128, 32, 20, 0),
+        (128, 80, 0, 0),
+        (128, 28, 0, 0),
+        (128, 32, 2, 0),
+        (128, 32, 8, 4),
+        (128, 32, 8, 96),
+    ],
+)
+def test_windows_that_make_no_sense_are_refused(tile: int, overlap: int, halo: int, offset: int) -> None:
+    with pytest.raises(ValueError, match=r"overlap|halo|offset"):
+        Axis(1000, tile, overlap, halo, 4, 8, offset)
 
 
 @pytest.mark.parametrize("length", [5, 100, 129, 333, 517, 1024])
 @pytest.mark.parametrize("scale", [1.0, 0.31, 2.7])
 def test_bands_follow_each_other_and_need_no_cell_that_is_not_ready(length: int, scale: float) -> None:
-    axis = Axis(length, 128, 32, 8, 4)
+    axis = Axis(length, 128, 32, 8, 4, 16)
     height = max(1, round(length * scale))
     plan = Plan(axis, axis, height, height)
     assert plan.bounds[0] == 0

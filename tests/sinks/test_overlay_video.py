@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -168,20 +169,34 @@ def test_nothing_appears_before_close_and_nothing_without_a_frame(tmp_path: Path
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_what_is_written_of_a_live_stream_can_be_played_before_it_is_closed(tmp_path: Path, write_video: Write) -> None:
+@pytest.mark.parametrize("name", ["o.mp4", "o.mkv"])
+@pytest.mark.parametrize("live", [True, False])
+def test_what_is_written_can_be_played_before_it_is_closed(
+    tmp_path: Path, write_video: Write, name: str, live: bool
+) -> None:
     video = VideoFile(write_video(tmp_path / "a.mp4", stamps=range(130)), Selection(), threads=1, report=pytest.fail)
-    draw = draw_on(video)
-    sink = OverlayVideo(tmp_path / "o.mp4", video.video, draw, threads=1, report=pytest.fail, fragmented=True)
+    form = replace(video.video, path=None) if live else video.video
+    sink = OverlayVideo(tmp_path / name, form, draw_on(video), threads=1, report=pytest.fail)
     sink.open()
     for frame in video.frames():
         class_map = np.zeros(frame.image.shape[:2], np.uint8)
         sink.write(Result(frame, Segmentation(class_map, class_map, TABLE), np.zeros(2, np.int64)))
-    (part,) = tmp_path.glob("o.mp4.*.part")  # all that a kill would leave
-    killed = tmp_path / "killed.mp4"
+    (part,) = tmp_path.glob(f"{name}.*.part")  # all that a kill would leave
+    killed = tmp_path / f"killed{part.suffixes[0]}"
     killed.write_bytes(part.read_bytes())
     assert 100 <= len(images(killed)) <= 130
     sink.close()
-    assert len(images(tmp_path / "o.mp4")) == 130
+    assert len(images(tmp_path / name)) == 130
+    assert live == (b"moof" in boxes(tmp_path / name)) or name == "o.mkv"
+
+
+def boxes(path: Path) -> set[bytes]:
+    """Names of the outermost boxes of an MP4."""
+    data, found, at = path.read_bytes(), set(), 0
+    while at < len(data):
+        found.add(data[at + 4 : at + 8])
+        at += max(8, int.from_bytes(data[at : at + 4], "big"))
+    return found
 
 
 def test_full_disk_is_named_and_leaves_nothing(tmp_path: Path, write_video: Write, small_disk: Path) -> None:

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from rsseg_edge.errors import RssegError, UsageError
-from rsseg_edge.monitor import State
+from rsseg_edge.monitor import State, shown_name
 from rsseg_edge.sources import stream as module
 from rsseg_edge.sources.base import Selection
-from rsseg_edge.sources.stream import LiveStream, is_stream, shown_name
+from rsseg_edge.sources.stream import LiveStream, is_stream
 
 RATE = 50
 
@@ -167,7 +167,7 @@ class Container:
         color = SimpleNamespace(color_primaries=2, color_trc=2, thread_count=1)
         rate = Fraction(25)
         stream = SimpleNamespace(codec_context=color, average_rate=rate, sample_aspect_ratio=None, thread_type="NONE")
-        self.streams = SimpleNamespace(video=[stream])
+        self.streams = SimpleNamespace(video=[stream], data=[])
         self.released = threading.Event()
         self._brightness, self._hangs_after = brightness, hangs_after
 

@@ -98,6 +98,22 @@ class MaskedDecoder(nn.Module):
             embedding: E, [B, C, H / 4, W / 4].
             guidance: see :class:`Guidance`.
         """
+        read, guided = self._through_layers(queries, memory, embedding, guidance)
+        return self._predict(read, embedding), self._predict(guided, embedding)
+
+    def last(self, queries: Tensor, memory: Sequence[Tensor], embedding: Tensor) -> tuple[Tensor, Tensor]:
+        """The last prediction before its mask queries meet E, evaluation mode; arguments as of :meth:`forward`.
+
+        Returns:
+            Mask queries [B, N, C], whose products with E are the mask logits, and class logits [B, N, K + 1].
+        """
+        read, _ = self._through_layers(queries, memory, embedding, None)
+        return self._mask_queries(read[-1]), self.classify(self.norm(read[-1]))
+
+    def _through_layers(
+        self, queries: Tensor, memory: Sequence[Tensor], embedding: Tensor, guidance: Guidance | None
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Queries and guidance queries, [B, n, C] each, that are to be predicted from."""
         levels = [_Memory(m, self.level[i], embedding) for i, m in enumerate(memory)]
         read = [queries] if self.training else []
         guided = guidance.queries if guidance else None
@@ -114,7 +130,7 @@ class MaskedDecoder(nn.Module):
                 guided = layer.attend_to_image(guided, self.guided_position, level, mask_logits)
                 guided = layer.attend_to_all(guided, self.guided_position, crossed, self.position, guidance.present)
                 guided_read.append(guided)
-        return self._predict(read, embedding), self._predict(guided_read, embedding)
+        return read, guided_read
 
     def _mask_queries(self, queries: Tensor) -> Tensor:
         masks: Tensor = self.mask_embed(self.norm(queries))

@@ -25,6 +25,26 @@ class SegCLIPOutput:
     guided: list[Prediction] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What class shares are made of. Queries of one image may meet the pixels of another.
+
+    Attributes:
+        embedding: E, the features of every pixel, [B, C, H / 4, W / 4].
+        mask_queries: [B, N, C], whose products with E are the mask logits.
+        query_shares: [B, N, K], the probability of each class, adjusted; 0 or more.
+    """
+
+    embedding: Tensor
+    mask_queries: Tensor
+    query_shares: Tensor
+
+    def shares(self) -> Tensor:
+        """Class shares: [B, K, H / 4, W / 4], sums to 1 over K."""
+        mask_logits = (self.mask_queries @ self.embedding.flatten(2)).unflatten(2, self.embedding.shape[2:])
+        return _normalised(_mixed(self.query_shares, mask_logits))
+
+
 class SegCLIP(nn.Module):
     """The network over a closed set of classes.
 
@@ -73,19 +93,29 @@ class SegCLIP(nn.Module):
             image: RGB in 0..255, [B, 3, H, W], H and W multiples of 32; normalised here.
             truth: class indices [B, H, W], 255 = ignore. Given, guidance queries are added (training).
         """
+        queries, memory, embedding = self._encode(image)
+        guidance = self._guidance(truth) if truth is not None else None
+        return SegCLIPOutput(*self.decoder(queries, memory, embedding, guidance))
+
+    def parts(self, image: Tensor) -> Parts:
+        """What the shares of an image as for :meth:`forward` are made of; evaluation mode."""
+        queries, memory, embedding = self._encode(image)
+        mask_queries, class_logits = self.decoder.last(queries, memory, embedding)
+        return Parts(embedding, mask_queries, class_logits.softmax(-1)[..., :-1] * self.adjustment.exp())
+
+    def shares(self, image: Tensor) -> Tensor:
+        """Class shares of an image as for :meth:`forward`, adjusted: [B, K, H / 4, W / 4], sums to 1 over K."""
+        return self.parts(image).shares()
+
+    def _encode(self, image: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
+        """Initial queries [B, N, C], memory P5, P4, P3 and E of images as for :meth:`forward`."""
         memory, embedding = self.pixel_decoder(self.backbone((image / 255 - self.mean) / self.std))
         top = memory[0]
         queries = self.prompt(self.text).expand(image.shape[0], -1, -1)
         queries = self.fusion(
             queries, top.flatten(2).transpose(1, 2), sine_position(top.shape[2], top.shape[3], top.shape[1], top)
         )
-        guidance = self._guidance(truth) if truth is not None else None
-        return SegCLIPOutput(*self.decoder(queries, memory, embedding, guidance))
-
-    def shares(self, image: Tensor) -> Tensor:
-        """Class shares of an image as for :meth:`forward`, adjusted: [B, K, H / 4, W / 4], sums to 1 over K."""
-        shares = class_shares(self(image).predictions[-1]) * self.adjustment.exp().view(1, -1, 1, 1)
-        return shares / shares.sum(1, keepdim=True).clamp(min=1e-6)
+        return queries, memory, embedding
 
     def _guidance(self, truth: Tensor) -> Guidance:
         """One guidance query a class: the prompt's feature, attending to the true mask with a little noise."""
@@ -99,15 +129,20 @@ class SegCLIP(nn.Module):
 
 def class_scores(prediction: Prediction) -> Tensor:
     """score(k) = sum over q of softmax(class)[q, k] * sigmoid(mask)[q]: [B, K, H / 4, W / 4], 0 or more."""
-    probability = prediction.class_logits.softmax(-1)[..., :-1]
-    masks = prediction.mask_logits.sigmoid()
-    scores = probability.transpose(1, 2) @ masks.flatten(2)
-    return scores.unflatten(2, masks.shape[2:])
+    return _mixed(prediction.class_logits.softmax(-1)[..., :-1], prediction.mask_logits)
 
 
 def class_shares(prediction: Prediction) -> Tensor:
     """Class scores that sum to 1 at every pixel: [B, K, H / 4, W / 4]."""
-    scores = class_scores(prediction)
+    return _normalised(class_scores(prediction))
+
+
+def _mixed(query_shares: Tensor, mask_logits: Tensor) -> Tensor:
+    scores = query_shares.transpose(1, 2) @ mask_logits.sigmoid().flatten(2)
+    return scores.unflatten(2, mask_logits.shape[2:])
+
+
+def _normalised(scores: Tensor) -> Tensor:
     return scores / scores.sum(1, keepdim=True).clamp(min=1e-6)
 
 

@@ -51,18 +51,24 @@ class OpenVocabulary(nn.Module):
 
         Sides that are no multiple of the patch are padded with zeros around.
         """
+        return self.upsampled_logits(image, text, self.upsampler)[0]
+
+    def upsampled_logits(self, image: Tensor, text: Tensor, *upsamplers: SimFeatUp | Bilinear) -> list[Tensor]:
+        """What :meth:`crop_logits` gives, by each of several upsamplers in the place of the network's own."""
         height, width = image.shape[2:]
         top, bottom = pad_to_multiple(height, self.vit.patch_size)
         left, right = pad_to_multiple(width, self.vit.patch_size)
         padded = F.pad(image, (left, right, top, bottom))
         tokens, class_token = self.vit(padded)
-        kernels = self.upsampler.kernels(padded, (tokens.shape[1], tokens.shape[2]))
-        logits = self.upsampler.classify(tokens, kernels, text).permute(0, 3, 1, 2)
-        bias = F.normalize(class_token, dim=-1) @ text.T
-        logits = logits + self.inference.cls_token_lambda * bias[:, :, None, None]
-        if logits.shape[2:] != padded.shape[2:]:  # patches of other than 16 pixels
-            logits = F.interpolate(logits, padded.shape[2:], mode="bilinear", align_corners=False)
-        return logits[:, :, top : top + height, left : left + width]
+        bias = self.inference.cls_token_lambda * (F.normalize(class_token, dim=-1) @ text.T)
+        found = []
+        for upsampler in upsamplers:
+            kernels = upsampler.kernels(padded, (tokens.shape[1], tokens.shape[2]))
+            logits = upsampler.classify(tokens, kernels, text).permute(0, 3, 1, 2) + bias[:, :, None, None]
+            if logits.shape[2:] != padded.shape[2:]:  # patches of other than 16 pixels
+                logits = F.interpolate(logits, padded.shape[2:], mode="bilinear", align_corners=False)
+            found.append(logits[:, :, top : top + height, left : left + width])
+        return found
 
     def logits(self, image: Tensor, text: Tensor) -> Tensor:
         """The same through a sliding window, averaged where windows overlap: [B, Q, H, W]."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from rsseg_edge.models.segearth_ov.bilinear import Bilinear
 from rsseg_edge.models.segearth_ov.network import OpenVocabulary
+from rsseg_edge.models.segearth_ov.simfeatup import SimFeatUp
 from rsseg_edge.models.segearth_ov.tiny.config import TinyConfig
 from rsseg_edge.models.segearth_ov.tiny.cosines import CosineUpsampler
 from rsseg_edge.models.segearth_ov.tiny.stem import hybrid_vit
@@ -47,6 +48,6 @@ class SegEarthOVTiny(OpenVocabulary):
         """What features [Q, D] are compared with: the common part of the text taken off, rows of length 1."""
         return F.normalize(text - self.text_mean, dim=-1)
 
-    def crop_logits(self, image: Tensor, text: Tensor) -> Tensor:
-        """As :meth:`OpenVocabulary.crop_logits`; ``text`` is the sentence encoder's."""
-        return super().crop_logits(image, self.directions(text))
+    def upsampled_logits(self, image: Tensor, text: Tensor, *upsamplers: SimFeatUp | Bilinear) -> list[Tensor]:
+        """As :meth:`OpenVocabulary.upsampled_logits`; ``text`` is the sentence encoder's."""
+        return super().upsampled_logits(image, self.directions(text), *upsamplers)
