@@ -160,8 +160,8 @@ def _section_html(m: Measured) -> str:
         roof = m.roofline
         parts.append(
             f"<h3>Predicted on {escape(roof.board.name)}</h3><p>Not measured: the data sheet allows in half precision "
-            f"<b>{1e3 * roof.total:.2f} ms</b> operation by operation, {1e3 * roof.fused:.2f} ms if memory cost "
-            f"nothing.</p>{figures.roofline(roof)}"
+            f"<b>{1e3 * roof.total:.2f} ms</b> operation by operation (our operators by their bodies, which a "
+            f"plugin fuses), {1e3 * roof.fused:.2f} ms if memory cost nothing.</p>{figures.roofline(roof)}"
         )
     if m.accuracy:
         parts.append(f"<h3>Accuracy, %</h3>{_table(tuple(m.accuracy), [[f'{v:.1f}' for v in m.accuracy.values()]])}")
