@@ -34,7 +34,7 @@ from rsseg_edge.models.cris.network import CRIS
 from rsseg_edge.models.cris.official import load_official
 from rsseg_edge.models.cris.words import read_words, word_tokenizer
 from rsseg_edge.models.foreign import read_state
-from rsseg_edge.precision import Precision
+from rsseg_edge.precision import Parity, Precision
 from rsseg_edge.preprocess.letterbox import letterbox
 from rsseg_edge.prompts.tokenizer import Tokenizer
 from rsseg_edge.training.referring.predict import border_of

@@ -6,6 +6,8 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +47,7 @@ def examine(cache: EngineCache | None = None) -> list[Finding]:
         *_onnxruntime(device),
         *_tensorrt(device),
         _runtime(TENSORRT_RTX, "rtx", wanted=False),
+        Finding("OpenVINO", _version("openvino") or "not installed; --engine openvino would use it"),
         _engines(cache or EngineCache()),
         *_bundles(),
     ]
@@ -81,7 +84,7 @@ def _onnxruntime(device: Device | None) -> Iterator[Finding]:
     cuda = device is None or "CUDA" in providers or importlib.util.find_spec("tensorrt") is not None
     remedy = "" if cuda else "pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
     yield Finding("ONNX Runtime", f"{onnxruntime.__version__} ({', '.join(providers)})", remedy)
-    both = {name for name in ("onnxruntime", "onnxruntime-gpu") if _installed(name)}
+    both = {name for name in ("onnxruntime", "onnxruntime-gpu") if _version(name)}
     if len(both) == 2:
         yield Finding(
             "ONNX Runtime",
@@ -89,7 +92,7 @@ def _onnxruntime(device: Device | None) -> Iterator[Finding]:
             "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu",
         )
     library = ort_library()
-    compile_it = "apt-get install g++ cmake && pip install --force-reinstall --no-deps rsseg-edge"
+    compile_it = f"{_as_root('apt-get install g++ cmake')} && pip install --force-reinstall --no-deps rsseg-edge"
     yield Finding(
         "CPU kernels", str(library or "not compiled: operators run by their bodies"), "" if library else compile_it
     )
@@ -100,7 +103,8 @@ def _tensorrt(device: Device | None) -> Iterator[Finding]:
     if device is None:
         return
     library = trt_library()
-    headers = "apt-get install libnvinfer-headers-dev && pip install --force-reinstall --no-deps rsseg-edge"
+    install = _as_root("apt-get install libnvinfer-headers-dev")
+    headers = f"{install} && pip install --force-reinstall --no-deps rsseg-edge"
     found = str(library or "not compiled, for want of TensorRT's headers: operators run by their bodies")
     yield Finding("TensorRT plugins", found, "" if library else headers)
     major, minor = device.capability
@@ -108,7 +112,11 @@ def _tensorrt(device: Device | None) -> Iterator[Finding]:
     if own.is_dir():
         yield Finding("GPU kernels", f"PTX for sm_{major}{minor}")
     elif major >= 8:
-        remedy = f"python -m rsseg_edge.kernels.aot --arch sm_{major}{minor} --out {ROOT / 'ptx'}"
+        # Not of the environment that is active: root has another python.
+        compiler = f"{shlex.quote(sys.executable)} -m rsseg_edge.kernels.aot"
+        remedy = f"{compiler} --arch sm_{major}{minor} --out {shlex.quote(str(ROOT / 'ptx'))}"
+        if not os.access(ROOT, os.W_OK):
+            remedy = _as_root(remedy)
         yield Finding(
             "GPU kernels", f"PTX for sm_80, which a GPU of {major}.{minor} runs less well than its own", remedy
         )
@@ -131,7 +139,9 @@ def _engines(cache: EngineCache) -> Finding:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not os.access(folder, os.W_OK):
-        return Finding("engines", f"{text}, which cannot be written", f"chown -R $USER {folder}")
+        return Finding(
+            "engines", f"{text}, which cannot be written", _as_root(f"chown -R $USER {shlex.quote(str(folder))}")
+        )
     return Finding("engines", text)
 
 
@@ -147,9 +157,14 @@ def _bundles() -> Iterator[Finding]:
             yield Finding("bundle", f"{name}, {bundle.manifest.precision.name}: files as they should be")
 
 
-def _installed(name: str) -> bool:
+def _as_root(command: str) -> str:
+    """A command that takes root, for whoever is asked to run it: containers run as root, and have no sudo."""
+    return command if not hasattr(os, "geteuid") or os.geteuid() == 0 else f"sudo {command}"
+
+
+def _version(package: str) -> str:
+    """Empty where it is not installed."""
     try:
-        importlib.metadata.version(name)
+        return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+        return ""

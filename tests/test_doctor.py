@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -51,3 +52,21 @@ def test_a_board_without_tensorrt_and_plugins_is_told_what_mends_it(
     assert "libnvinfer-headers-dev" in found["TensorRT plugins"].remedy
     assert "--arch sm_110" in found["GPU kernels"].remedy
     assert closed == [True]
+
+
+@pytest.mark.parametrize(("user", "sudo"), [(1000, "sudo "), (0, "")])
+def test_what_takes_root_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: int, sudo: str) -> None:
+    orin = SimpleNamespace(name="Orin", capability=(8, 9), processors=16, integrated=True, close=lambda: None)
+    monkeypatch.setattr(doctor, "Device", lambda: orin)
+    monkeypatch.setattr(doctor, "trt_library", lambda: None)
+    monkeypatch.setattr(doctor, "ort_library", lambda: None)
+    monkeypatch.setattr(doctor, "ROOT", tmp_path / "another's")
+    monkeypatch.setattr(doctor.os, "geteuid", lambda: user)
+    monkeypatch.setattr(doctor.os, "access", lambda path, mode: False)
+    found = report(tmp_path)
+    assert found["CPU kernels"].remedy.startswith(f"{sudo}apt-get install g++ cmake && pip install ")
+    assert found["TensorRT plugins"].remedy.startswith(f"{sudo}apt-get install libnvinfer-headers-dev && pip ")
+    assert found["engines"].remedy == f"{sudo}chown -R $USER {tmp_path}"
+    assert found["GPU kernels"].remedy.startswith(sudo + sys.executable)
+    assert found["GPU kernels"].remedy.endswith(f"--out '{tmp_path}/another'\"'\"'s/ptx'")
+    assert not found["TensorRT"].remedy.startswith("sudo")  # pip installs into the environment at hand

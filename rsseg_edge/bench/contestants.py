@@ -11,11 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rsseg_edge.bench.timing import spread
 from rsseg_edge.engines.base import Arrays, EngineAbsentError
+from rsseg_edge.engines.graph_file import GraphFile
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
+from rsseg_edge.engines.openvino import OpenVinoEngine
 from rsseg_edge.kernels.registry import calls_operators
 
 ROUNDS, WARM_UP = 15, 2
+FEWEST, LONG = 5, 60.0
+"""Rounds that are run in any case, and seconds after which there are no more."""
 PAUSE = (
     0.05  # seconds before each run: threads of the runtime before it spin for a while, on the cores that this one needs
 )
@@ -40,8 +45,12 @@ class Contest:
         """Median of the contestant's time by ours in the same round: above 1, ours is faster."""
         return float(np.median(self.wall[name] / self.wall[OURS]))
 
+    def ratio_spread(self, name: str) -> float:
+        """How far the ratio may be off; see :func:`rsseg_edge.bench.timing.spread`."""
+        return spread(self.wall[name] / self.wall[OURS])
 
-def contest(ours: Run, model: bytes, inputs: Arrays, threads: int | None, torch_module: Any = None) -> Contest:
+
+def contest(ours: Run, model: bytes, inputs: Arrays, threads: int | None, torch_module: Callable[[], Any]) -> Contest:
     """Time contestants in turn.
 
     Args:
@@ -49,12 +58,14 @@ def contest(ours: Run, model: bytes, inputs: Arrays, threads: int | None, torch_
         model: the serialised graph.
         inputs: of the graph.
         threads: cores that each may use; None takes all.
-        torch_module: called with the inputs as tensors in their order; None leaves PyTorch out.
+        torch_module: makes what is called with the inputs as tensors in their order; it says why there is none by an
+            ``EngineAbsentError``.
     """
     runs: dict[str, Run] = {OURS: ours}
     absent: dict[str, str] = {}
     makers: dict[str, Callable[[], Run]] = {
         "ONNX Runtime, standard operators": lambda: _bodies(model, inputs, threads),
+        "ONNX Runtime, in fp32": lambda: _widened(model, inputs, threads),
         "OpenVINO": lambda: _openvino(model, inputs, threads),
         "PyTorch eager": lambda: _torch(torch_module, inputs, threads, compiled=False),
         "torch.compile": lambda: _torch(torch_module, inputs, threads, compiled=True),
@@ -69,7 +80,10 @@ def contest(ours: Run, model: bytes, inputs: Arrays, threads: int | None, torch_
         except Exception as error:  # a contestant that fails is told of; the others go on
             absent[name] = f"failed: {(str(error).strip() or type(error).__name__).splitlines()[0][:120]}"
     times: dict[str, list[float]] = {name: [] for name in runs}
+    end = time.perf_counter() + LONG
     for number in range(WARM_UP + ROUNDS):
+        if number >= WARM_UP + FEWEST and time.perf_counter() > end:
+            break
         for name, run in runs.items():
             time.sleep(PAUSE)
             begin = time.perf_counter()
@@ -86,28 +100,27 @@ def _bodies(model: bytes, inputs: Arrays, threads: int | None) -> Run:
     return lambda: engine.infer(inputs)
 
 
-def _openvino(model: bytes, inputs: Arrays, threads: int | None) -> Run:
-    for package, extra in (("openvino", "openvino"), ("onnx", "rsseg-edge[export]")):
-        if importlib.util.find_spec(package) is None:
-            raise EngineAbsentError(f"not installed; pip install '{extra}'")
+def _widened(model: bytes, inputs: Arrays, threads: int | None) -> Run:
+    if importlib.util.find_spec("onnx") is None:
+        raise EngineAbsentError("not installed; pip install 'rsseg-edge[export]'")
     import onnx
-    import onnx.inliner
-    import openvino
 
-    plain = onnx.inliner.inline_local_functions(onnx.load_model_from_string(model)).SerializeToString()
-    core = openvino.Core()
-    graph = core.read_model(plain, b"")
-    graph.reshape({name: list(value.shape) for name, value in inputs.items()})
-    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    if threads:
-        settings["INFERENCE_NUM_THREADS"] = threads
-    request = core.compile_model(graph, "CPU", settings).create_infer_request()
-    return lambda: request.infer(dict(inputs))
+    from rsseg_edge.calibration.prepare import prepare
+
+    graph = onnx.load_model_from_string(model)
+    if not any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in graph.graph.initializer):
+        raise EngineAbsentError("the graph is not in fp16")
+    engine = OnnxRuntimeEngine(prepare(graph).SerializeToString(), threads=threads)
+    return lambda: engine.infer(inputs)
 
 
-def _torch(module: Any, inputs: Arrays, threads: int | None, *, compiled: bool) -> Run:
-    if module is None:
-        raise EngineAbsentError("there is no network in torch to this bundle, or torch is not installed")
+def _openvino(model: bytes, inputs: Arrays, threads: int | None) -> Run:
+    engine = OpenVinoEngine(GraphFile(model, "graph"), threads=threads, check=False)
+    return lambda: engine.infer(inputs)
+
+
+def _torch(make: Callable[[], Any], inputs: Arrays, threads: int | None, *, compiled: bool) -> Run:
+    module = make()
     import torch
 
     if threads:

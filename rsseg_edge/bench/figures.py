@@ -28,7 +28,7 @@ def histogram(wall: Floats, label: str) -> str:
     low, high = float(ms.min()), float(np.quantile(ms, 0.995))
     high = max(high, low + 0.1)
     counts, edges = np.histogram(np.clip(ms, low, high), 36, (low, high))
-    left, bottom, height = 40.0, 150.0, 130.0
+    left, bottom, height = 40.0, 150.0, 106.0  # labels stand above the bars
     scale = (WIDTH - left - 16) / (high - low)
     bars = "".join(
         f'<rect class="bar" x="{left + (e - low) * scale:.1f}" y="{bottom - height * c / counts.max():.1f}" '
@@ -81,11 +81,11 @@ def bars(contest: Contest) -> str:
     """Median time of every contestant, and its ratio to ours."""
     medians = {name: 1e3 * float(np.median(wall)) for name, wall in contest.wall.items()}
     left, row_height = 240.0, 28.0
-    scale = (WIDTH - left - 130) / max(medians.values())
+    scale = (WIDTH - left - 170) / max(medians.values())
     parts = ""
     for row, (name, ms) in enumerate(medians.items()):
         y = 6 + row * row_height
-        ratio = "" if name == OURS else f"  ({contest.ratio(name):.2f} x)"
+        ratio = "" if name == OURS else f"  ({contest.ratio(name):.2f} ± {contest.ratio_spread(name):.2f} x)"
         parts += (
             f'<text class="label" x="{left - 8}" y="{y + 15}" text-anchor="end">{escape(name)}</text>'
             f'<rect class="{"bar" if name == OURS else "other"}" x="{left}" y="{y}" width="{ms * scale:.1f}" '
@@ -98,12 +98,14 @@ def bars(contest: Contest) -> str:
 def roofline(found: Roofline) -> str:
     """Every operation under the board's roof, by its operations a byte; areas are shares of the predicted time."""
     left, top, bottom = 56.0, 12.0, 250.0
-    low_x, high_x, board = -2.0, 4.0, found.board
+    counted = [op.intensity for op in found.operations if op.flops > 0 and op.bytes > 0]
+    low_x = float(np.clip(math.floor(math.log10(min(counted, default=1.0))), -5, -2))
+    high_x, board = 4.0, found.board
     roof = math.log10(peak(board, True) / 1e9)
-    low_y = roof - 5
+    low_y = math.floor(min(roof - 3, low_x + math.log10(board.bandwidth)))
 
     def place(intensity: float, rate: float) -> tuple[float, float]:
-        x = left + (math.log10(max(intensity, 1e-3)) - low_x) / (high_x - low_x) * (WIDTH - left - 16)
+        x = left + (math.log10(max(intensity, 1e-9)) - low_x) / (high_x - low_x) * (WIDTH - left - 16)
         y = bottom - (math.log10(max(rate, 1e-9)) - low_y) / (roof + 0.3 - low_y) * (bottom - top)
         return min(max(x, left), WIDTH - 16), min(max(y, top), bottom)
 
@@ -132,6 +134,11 @@ def roofline(found: Roofline) -> str:
         f'<text class="label" x="{place(10.0**e, 1)[0]:.1f}" y="{bottom + 16}" text-anchor="{a}">{10.0**e:g}</text>'
         for e, a in zip(exponents, anchors, strict=True)
     )
+    ticks += "".join(
+        f'<text class="label" x="{left - 6}" y="{place(1, 10.0**e)[1] + 4:.1f}" text-anchor="end">{10.0**e:g}</text>'
+        for e in range(low_y, math.floor(roof) + 1)
+    )
+    ticks += f'<text class="label" x="{left + 6}" y="{top + 8}">GFLOP/s</text>'
     axis = f'<line class="axis" x1="{left}" x2="{WIDTH - 16}" y1="{bottom}" y2="{bottom}"/>{ticks}'
     name = f'<text class="label" x="{WIDTH / 2}" y="{bottom + 32}" text-anchor="middle">operations a byte</text>'
     return _svg(bottom + 40, lines + dots + axis + name, f"Predicted roofline on {board.name}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
+from functools import cache
 from typing import Any
 
 from rsseg_edge.bench.contestants import Contest, contest
@@ -13,8 +13,7 @@ from rsseg_edge.engines.base import Arrays
 from rsseg_edge.engines.choose import EngineName, open_engine
 from rsseg_edge.engines.graph_file import GraphFile, read_graph
 from rsseg_edge.engines.onnx_file import read_signature
-from rsseg_edge.errors import UsageError
-from rsseg_edge.job import Job
+from rsseg_edge.segmenter import Segmenter
 from rsseg_edge.segmenters.open_vocabulary import OpenVocabularySegmenter
 from rsseg_edge.segmenters.referring import ReferringSegmenter
 
@@ -46,23 +45,21 @@ class NetworkGraph:
     def contest(self, engine: EngineName, threads: int | None) -> Contest:
         """Run it through every runtime that is here; see :func:`rsseg_edge.bench.contestants.contest`."""
         ours = open_engine(self.file, threads=threads, engine=engine)
-        module: Any = torch_network(self.manifest)
+        module = cache(lambda: torch_network(self.manifest))
         found = contest(lambda: ours.infer(self.inputs), self.model, self.inputs, threads, module)
         ours.close()
         return found
 
 
-def network_graph(job: Job, model: str) -> NetworkGraph:
-    """The graph of a job's model: of CRIS the one that sees the image.
+def network_graph(segmenter: Segmenter, model: str, prepared: Any) -> NetworkGraph:
+    """The graph of a model: of CRIS the one that sees the image.
 
-    Raises:
-        UsageError: the job's input has no frame.
+    Args:
+        segmenter: of the model.
+        model: a shipped bundle's name or a bundle's folder.
+        prepared: what the segmenter made of a frame.
     """
-    bundle, segmenter = open_bundle(model), job.segmenter
-    frame = next(islice(job.source.frames(), 1), None)
-    if frame is None:
-        raise UsageError("the video has no frame to measure on")
-    prepared = segmenter.prepare(frame.image)
+    bundle = open_bundle(model)
     if isinstance(segmenter, OpenVocabularySegmenter):
         file = read_graph(bundle)
         inputs: Arrays = {"crops": prepared.crops[:2], "text": segmenter.vocabulary.text}

@@ -10,9 +10,13 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rsseg_edge.bench import figures
+from rsseg_edge.bench.contention import BUSY
 from rsseg_edge.bench.contestants import OURS
-from rsseg_edge.bench.run import Measured, Timing
+from rsseg_edge.bench.run import Measured
+from rsseg_edge.bench.timing import Timing
 from rsseg_edge.sinks.part_file import PartFile, named_errors
 
 COLUMNS = ("median", "± median", "p90", "p99", "jitter", "core", "frames/s")
@@ -27,6 +31,7 @@ def to_json(measured: Measured) -> dict[str, Any]:
         "together": {
             "frames": measured.frames,
             "frames_per_second": round(measured.together, 2),
+            "spread": round(measured.together_spread, 2),
             "core_ms": round(1e3 * measured.together_cpu, 3),
             "by_slowest_alone": round(measured.overlap, 3),
         },
@@ -43,8 +48,9 @@ def to_json(measured: Measured) -> dict[str, Any]:
         }
     if contest := measured.contest:
         found["contest"] = {
-            "median_ms": {name: round(1e3 * float(sorted(w)[len(w) // 2]), 3) for name, w in contest.wall.items()},
+            "median_ms": {name: round(1e3 * float(np.median(w)), 3) for name, w in contest.wall.items()},
             "by_ours": {name: round(contest.ratio(name), 3) for name in contest.wall if name != OURS},
+            "spread_of_by_ours": {n: round(contest.ratio_spread(n), 3) for n in contest.wall if n != OURS},
             "absent": dict(contest.absent),
         }
     if roof := measured.roofline:
@@ -95,8 +101,9 @@ def to_html(measurements: Sequence[Measured]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>rsseg-bench: {escape(names)}</title><style>{STYLE.read_text(encoding='utf-8')}</style>"
         f"<main><h1>rsseg-bench</h1><p class=quiet>{stamp}</p>{_overview(measurements)}{sections}"
-        "<p class=quiet>Times of a stage alone: nothing runs beside it. &plusmn; is half the range of the medians of "
-        "five parts of the run. Core is the processor time of all cores. What is marked predicted was not measured."
+        "<p class=quiet>Times of a stage alone: nothing of ours runs beside it. &plusmn; is half the range of the "
+        "medians of five parts of the run. Core is the processor time of all cores. What is marked predicted was not "
+        "measured."
         "</p></main></html>"
     )
 
@@ -104,24 +111,22 @@ def to_html(measurements: Sequence[Measured]) -> str:
 def _overview(measurements: Sequence[Measured]) -> str:
     if len(measurements) < 2:
         return ""
-    rows = [
-        (
-            m.about["model"],
-            f"{m.together:.1f}",
-            f"{1e3 * m.alone['infer'].quantile(0.5):.1f}",
-            f"{1e3 * m.alone['infer'].quantile(0.99):.1f}",
-            f"{m.accuracy['mIoU']:.1f}" if m.accuracy else "",
-        )
-        for m in measurements
-    ]
-    return _table(("model", "frames/s", "infer ms", "p99 ms", "mIoU %"), rows)
+    scored = any(m.accuracy for m in measurements)
+    rows = []
+    for m in measurements:
+        infer = m.alone["infer"]
+        rate, median = f"{m.together:.1f} ± {m.together_spread:.1f}", f"{1e3 * infer.quantile(0.5):.1f}"
+        row = [m.about["model"], rate, f"{median} ± {1e3 * infer.spread:.1f}", f"{1e3 * infer.quantile(0.99):.1f}"]
+        rows.append([*row, f"{m.accuracy['mIoU']:.1f}" if m.accuracy else "-"] if scored else row)
+    head = ("model", "frames/s", "infer ms", "p99 ms", "mIoU %")
+    return _table(head if scored else head[:4], rows)
 
 
 def _section_html(m: Measured) -> str:
     slowest = max(m.alone, key=lambda name: m.alone[name].quantile(0.5))
     memory = "" if math.isnan(m.memory) else f"{m.memory / 1e6:.0f} MB"
     cards = {
-        "frames a second": f"{m.together:.1f}",
+        "frames a second": f"{m.together:.1f} ± {m.together_spread:.1f}",
         "network, median": f"{1e3 * m.alone['infer'].quantile(0.5):.1f} ms",
         "network, p99": f"{1e3 * m.alone['infer'].quantile(0.99):.1f} ms",
         "of the slowest stage's rate": f"{100 * m.overlap:.0f} %",
@@ -136,8 +141,10 @@ def _section_html(m: Measured) -> str:
         cards["a frame"] = f"{m.power.joules(m.frames):.2f} J"
     grid = "".join(f"<div><b>{escape(v)}</b><span>{escape(k)}</span></div>" for k, v in cards.items() if v)
     about = "".join(f"<tr><th>{escape(k)}<td>{escape(v)}" for k, v in m.about.items() if k != "model")
+    others = m.about.get("other processes", "")
+    busy = f"<p class=warn>Other processes took {escape(others)}.</p>" if BUSY in others else ""
     parts = [
-        f"<h2>{escape(m.about['model'])}</h2><div class=cards>{grid}</div><table class=about>{about}</table>",
+        f"<h2>{escape(m.about['model'])}</h2>{busy}<div class=cards>{grid}</div><table class=about>{about}</table>",
         f"<h3>Stages alone</h3>{_table(('stage, ms', *COLUMNS), _rows(m))}",
         f"<h3>{slowest}: how long a frame takes</h3>{figures.histogram(m.alone[slowest].wall, slowest)}",
         f"<h3>All stages together</h3>{figures.timeline(m.timeline)}",
@@ -153,8 +160,8 @@ def _section_html(m: Measured) -> str:
         roof = m.roofline
         parts.append(
             f"<h3>Predicted on {escape(roof.board.name)}</h3><p>Not measured: the data sheet allows in half precision "
-            f"<b>{1e3 * roof.total:.2f} ms</b> operation by operation, {1e3 * roof.fused:.2f} ms if memory cost "
-            f"nothing.</p>{figures.roofline(roof)}"
+            f"<b>{1e3 * roof.total:.2f} ms</b> operation by operation (our operators by their bodies, which a "
+            f"plugin fuses), {1e3 * roof.fused:.2f} ms if memory cost nothing.</p>{figures.roofline(roof)}"
         )
     if m.accuracy:
         parts.append(f"<h3>Accuracy, %</h3>{_table(tuple(m.accuracy), [[f'{v:.1f}' for v in m.accuracy.values()]])}")
@@ -168,7 +175,10 @@ def _section_markdown(m: Measured) -> str:
     lines += [f"- {key}: {value}" for key, value in m.about.items() if key != "model"]
     lines += ["", f"| stage, ms | {' | '.join(COLUMNS)} |", "|---|" + "---|" * len(COLUMNS)]
     lines += [f"| {' | '.join(row)} |" for row in _rows(m)]
-    lines += ["", f"Together {m.together:.1f} frames/s, {m.overlap:.2f} of the slowest stage alone."]
+    lines += [
+        "",
+        f"Together {m.together:.1f} ± {m.together_spread:.1f} frames/s, {m.overlap:.2f} of the slowest stage alone.",
+    ]
     lines += [f"Loaded in {m.load:.2f} s, first frame {1e3 * m.first_frame:.0f} ms, at most {m.memory / 1e6:.0f} MB."]
     if m.power:
         joules = m.power.joules(m.frames)
@@ -176,8 +186,9 @@ def _section_markdown(m: Measured) -> str:
         lines.append(f"Power: {figure}{m.power.source}.")
     if m.contest:
         lines += ["", "| runtime | median ms | by ours |", "|---|---|---|"]
-        found = to_json(m)["contest"]
-        lines += [f"| {n} | {ms:.1f} | {found['by_ours'].get(n, 1):.2f} |" for n, ms in found["median_ms"].items()]
+        for name, wall in m.contest.wall.items():
+            ratio = "1" if name == OURS else f"{m.contest.ratio(name):.2f} ± {m.contest.ratio_spread(name):.2f}"
+            lines.append(f"| {name} | {1e3 * float(np.median(wall)):.1f} | {ratio} |")
         lines += [f"| {name} | - | {why} |" for name, why in m.contest.absent.items()]
     if m.roofline:
         lines += ["", f"Predicted on {m.roofline.board.name}: {1e3 * m.roofline.total:.2f} ms at the least."]
@@ -204,6 +215,7 @@ def _timing(timing: Timing) -> dict[str, float]:
         "jitter_ms": round(1e3 * timing.jitter, 3),
         "core_ms": round(1e3 * timing.cpu, 3),
         "frames_per_second": round(timing.rate, 2),
+        "frames": len(timing.wall),
     }
 
 

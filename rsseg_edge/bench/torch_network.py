@@ -6,17 +6,26 @@ import importlib.util
 from typing import Any
 
 from rsseg_edge.bundle import Manifest
+from rsseg_edge.engines.base import EngineAbsentError
 
 
 def torch_network(manifest: Manifest) -> Any:
-    """What the bundle's graph computes, as a module in evaluation mode; None where torch or such a network is not."""
+    """What the bundle's graph computes (of CRIS the one that sees the image), as a module in evaluation mode.
+
+    Raises:
+        EngineAbsentError: torch is not installed, or there is no such network, or it is no fair contestant.
+    """
     if importlib.util.find_spec("torch") is None:
-        return None
+        raise EngineAbsentError("not installed; pip install 'rsseg-edge[train]'")
     if manifest.model in ("segclip", "segclip-tiny"):
         return _segclip(manifest)
     if manifest.model == "segearth-ov-tiny":
         return _open_vocabulary(manifest)
-    return None
+    if manifest.model == "segearth-ov":
+        raise EngineAbsentError("its adaptive convolution in PyTorch unfolds a window to 12 GB")
+    if manifest.referring is not None:
+        return _cris(manifest)
+    raise EngineAbsentError("there is no network in PyTorch to this bundle")
 
 
 def _segclip(manifest: Manifest) -> Any:
@@ -41,3 +50,12 @@ def _open_vocabulary(manifest: Manifest) -> Any:
     bilinear = manifest.config.get("upsampler") == "bilinear"
     upsampler = None if bilinear else CosineUpsampler(config.text.dim, config.upsampler)
     return DeployedWindows(SegEarthOVTiny(config, upsampler)).eval()
+
+
+def _cris(manifest: Manifest) -> Any:
+    from rsseg_edge.export.cris_graph import DeployedVision
+    from rsseg_edge.models.cris.config import load_config
+    from rsseg_edge.models.cris.network import CRIS
+
+    config = load_config(manifest.model)
+    return DeployedVision(CRIS(config, pretrained=False).eval(), config.image_size).eval()

@@ -24,6 +24,7 @@ class EngineChoice(str, Enum):
     tensorrt_rtx = "tensorrt-rtx"
     onnxruntime_gpu = "onnxruntime-gpu"
     onnxruntime = "onnxruntime"
+    openvino = "openvino"
 
 
 class PrecisionChoice(str, Enum):

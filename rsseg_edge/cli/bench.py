@@ -33,7 +33,7 @@ def bench(
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Cores for the network.  [default: all but one]")] = None,
     engine: Annotated[EngineChoice, typer.Option(help="What runs the network.")] = EngineChoice.auto,
-    frames: Annotated[int, typer.Option(min=30, help="Frames that each measurement takes at most.")] = 150,
+    frames: Annotated[int, typer.Option(min=10, help="Frames that each measurement takes at most.")] = 150,
     compare: Annotated[
         bool, typer.Option("--compare", help="The graph through ONNX Runtime's operators, OpenVINO and PyTorch too.")
     ] = False,
@@ -50,10 +50,11 @@ def bench(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
-    """Measure the engine alone, each stage alone, and the whole pipeline on the same video.
+    """Measure each stage alone (infer is the network), and the whole pipeline on the same video.
 
-    "alone" runs nothing beside it, until its median is stable. "core ms" adds up all cores. The last line is the rate
-    of the whole pipeline by that of the slowest stage alone. --json gives an object for one model, a list for several.
+    "alone" runs nothing beside it; stages take turns until their medians are stable. "±" is how far the median may be
+    off. "core ms" adds up all cores. The last line is the rate of the whole pipeline by the slowest stage's alone.
+    --json gives an object for one model, a list for several.
     """
     from rsseg_edge.bench.report import to_json
     from rsseg_edge.bench.roofline import find_board
@@ -86,13 +87,14 @@ def bench(
                 about = measured.about | {"accuracy": f"of {data} val, still images seen at {seen} pixels at most"}
                 measured = replace(measured, accuracy=accuracy, about=about)
             measurements.append(measured)
+            for path in report or []:
+                _write(measurements, path)  # after each: an interrupt loses the model at hand alone
             if not as_json:
                 _print(measured)
     if as_json:
         found = [to_json(measured) for measured in measurements]
         print(json.dumps(found[0] if len(found) == 1 else found, ensure_ascii=False))
     for path in report or []:
-        _write(measurements, path)
         say(f"-> {path}")
 
 
@@ -145,13 +147,15 @@ def _print(measured: Measured) -> None:
     for key, value in measured.about.items():
         about.add_row(f"[dim]{key}[/]", value)
     console.print(about)
-    table = Table("alone", *(f"{name} [dim]ms[/]" for name in ("median", "p90", "p99", "core")), "frames/s", box=None)
+    columns = ("median", "±", "p90", "p99", "core")
+    table = Table("alone", *(f"{name} [dim]ms[/]" for name in columns), "frames/s", box=None)
     for column in table.columns[1:]:
         column.justify = "right"
     for name, timing in measured.alone.items():
-        quantiles = [f"{1e3 * timing.quantile(q):.1f}" for q in (0.5, 0.9, 0.99)]
-        table.add_row(name, *quantiles, f"{1e3 * timing.cpu:.1f}", f"{timing.rate:.1f}")
-    table.add_row("[bold]together[/]", "", "", "", f"{1e3 * measured.together_cpu:.1f}", f"{measured.together:.1f}")
+        quantiles = [timing.quantile(0.5), timing.spread, timing.quantile(0.9), timing.quantile(0.99), timing.cpu]
+        table.add_row(name, *(f"{1e3 * seconds:.1f}" for seconds in quantiles), f"{timing.rate:.1f}")
+    together = f"{measured.together:.1f} ± {measured.together_spread:.1f}"
+    table.add_row("[bold]together[/]", "", "", "", "", f"{1e3 * measured.together_cpu:.1f}", together)
     console.print(table)
     console.print(f"together / slowest alone: [bold]{measured.overlap:.2f}[/]")
     console.print(
@@ -164,7 +168,12 @@ def _print(measured: Measured) -> None:
         console.print(f"power: {figures}{measured.power.source}")
     if measured.contest:
         for name, wall in measured.contest.wall.items():
-            ratio = "" if name == OURS else f", {measured.contest.ratio(name):.2f} of ours"
+            by_ours = (
+                ""
+                if name == OURS
+                else f"{measured.contest.ratio(name):.2f} ± {measured.contest.ratio_spread(name):.2f}"
+            )
+            ratio = by_ours and f", {by_ours} of ours"
             console.print(f"{name}: {1e3 * float(np.median(wall)):.1f} ms{ratio}")
         for name, why in measured.contest.absent.items():
             console.print(f"[dim]{name}: {why}[/]")

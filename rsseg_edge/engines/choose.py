@@ -17,8 +17,8 @@ from rsseg_edge.engines.padding import Side
 from rsseg_edge.engines.shared import BatchCounts, SharedEngine
 from rsseg_edge.errors import UsageError
 
-EngineName = Literal["auto", "tensorrt", "tensorrt-rtx", "onnxruntime-gpu", "onnxruntime"]
-ENGINES: tuple[EngineName, ...] = ("auto", "tensorrt", "tensorrt-rtx", "onnxruntime-gpu", "onnxruntime")
+EngineName = Literal["auto", "tensorrt", "tensorrt-rtx", "onnxruntime-gpu", "onnxruntime", "openvino"]
+ENGINES: tuple[EngineName, ...] = ("auto", "tensorrt", "tensorrt-rtx", "onnxruntime-gpu", "onnxruntime", "openvino")
 Say = Callable[[str], None]
 
 
@@ -38,7 +38,8 @@ def open_engine(
         graph: what to run.
         threads: cores that one inference may use on a CPU; None takes all.
         engine: ``auto`` takes the first that is there and takes the graph, in the order of :data:`ENGINES`;
-            TensorRT-RTX only where the bundle brings engines for it.
+            TensorRT-RTX only where the bundle brings engines for it. ONNX Runtime is always there, so that OpenVINO
+            runs only where it is asked for.
         say: told what was chosen and why, and what takes long; None writes it to the log ``rsseg_edge``.
         pad: free sides that may be filled up with zeros; see :mod:`rsseg_edge.engines.padding`.
         join: the side along which frames of several threads are joined to a batch, where it is free.
@@ -131,9 +132,18 @@ def _open(name: EngineName, graph: GraphFile, threads: int | None, say: Say, pad
 
         flavour = TENSORRT if name == "tensorrt" else TENSORRT_RTX
         return TensorRTEngine(graph, threads=threads, say=say, pad=pad, flavour=flavour)
+    if name == "openvino":
+        from rsseg_edge.engines.openvino import OpenVinoEngine
+
+        return OpenVinoEngine(graph, threads=threads)
     return OnnxRuntimeEngine(graph.model, threads=threads, name=graph.name, gpu=name == "onnxruntime-gpu")
 
 
 def _remedy(engine: EngineName) -> str:
-    extra = {"tensorrt": "rsseg-edge[jetson]", "tensorrt-rtx": "rsseg-edge[rtx]", "onnxruntime-gpu": "onnxruntime-gpu"}
+    extra = {
+        "tensorrt": "rsseg-edge[jetson]",
+        "tensorrt-rtx": "rsseg-edge[rtx]",
+        "onnxruntime-gpu": "onnxruntime-gpu",
+        "openvino": "rsseg-edge[openvino]",
+    }
     return f"; pip install '{extra[engine]}'" if engine in extra else ""

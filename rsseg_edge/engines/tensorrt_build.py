@@ -152,7 +152,7 @@ def build(
     builder = trt.Builder(log.native)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log.native)
-    if not parser.parse(graph):
+    if not parser.parse(graph) or parser.num_errors:
         found = "; ".join(map(_told, (parser.get_error(i) for i in range(min(3, parser.num_errors)))))
         raise BuildRefusedError(f"{name}: {_title(trt)} does not take the graph: {found or log.take()}")
     config = builder.create_builder_config()

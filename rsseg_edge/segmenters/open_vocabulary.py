@@ -28,8 +28,8 @@ from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
 BACKGROUND = "background"
 BATCH_VALUES, KERNEL = 1 << 25, 64
-"""Values that one call of the network may hold at its largest: 128 MB. A pixel has a cosine for every word, and about so
-many weights of its SimFeatUp kernel; more words mean fewer windows at once."""
+"""Values that one call of the network may hold at its largest: 128 MB. A pixel has a cosine for every word, and about
+so many weights of its SimFeatUp kernel; more words mean fewer windows at once."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from rsseg_edge.bench.operations import Operation
 from rsseg_edge.bench.power import Power
 from rsseg_edge.bench.report import to_json, write_report
 from rsseg_edge.bench.roofline import find_board, predict
-from rsseg_edge.bench.run import Measured, Timing
+from rsseg_edge.bench.run import Measured
+from rsseg_edge.bench.timing import Timing
 
 STAGES = ("decode", "prepare", "infer", "finish", "write")
 
@@ -51,6 +53,15 @@ def test_the_page_is_one_file_that_fetches_nothing_and_escapes_names(measured: M
     assert page.count("<svg") == page.count("</svg>") == 8
 
 
+def test_a_busy_machine_is_told_above_the_figures(measured: Measured, tmp_path: Path):
+    write_report([measured], tmp_path / "a.html")
+    others = {"other processes": "1.20 cores on average: too busy for times to be quoted"}
+    write_report([replace(measured, about=measured.about | others)], tmp_path / "b.html")
+    quiet, busy = ((tmp_path / name).read_text() for name in ("a.html", "b.html"))
+    assert "<p class=warn>" not in quiet
+    assert busy.index("<p class=warn>Other processes took 1.20 cores") < busy.index("class=cards")
+
+
 def test_json_has_the_figures(measured: Measured):
     found = to_json(measured)
     assert found["alone"]["infer"]["median_ms"] == pytest.approx(
@@ -74,3 +85,11 @@ def test_the_suffix_chooses_the_form(measured: Measured, tmp_path: Path, suffix:
 def test_spread_is_half_the_range_of_the_parts_medians():
     wall = np.repeat([0.010, 0.011, 0.012, 0.011, 0.016], 10)
     assert Timing(wall, 0.0).spread == pytest.approx(0.003)
+
+
+def test_the_pipelines_rate_has_a_spread(measured: Measured):
+    assert measured.together_spread == pytest.approx(0.0, abs=0.5)  # a frame every 40 ms, but the first
+    begins = np.cumsum(np.repeat([0.04, 0.05, 0.04, 0.04, 0.08], 10))
+    slowing = replace(measured, timeline={"write": np.column_stack((begins, np.zeros(50)))})
+    assert slowing.together_spread == pytest.approx((25 - 12.5) / 2)
+    assert to_json(slowing)["together"]["spread"] == 6.25

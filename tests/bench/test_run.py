@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsseg_edge.bench.contestants import OURS
+from rsseg_edge.bench.contestants import OURS, contest
 from rsseg_edge.bench.roofline import find_board
 from rsseg_edge.bench.run import measure
+from rsseg_edge.bundle import open_bundle
 from rsseg_edge.cli.bench import main
+from rsseg_edge.engines.base import EngineAbsentError
+from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.errors import UsageError
 
 
@@ -63,6 +66,7 @@ def test_the_graph_runs_in_turn_with_other_runtimes(
     assert contest is not None
     assert contest.wall[OURS].min() > 0
     assert "standard operators" in contest.absent["ONNX Runtime, standard operators"]
+    assert contest.absent["ONNX Runtime, in fp32"] == "the graph is not in fp16"
     assert ("OpenVINO" in contest.wall) == (importlib.util.find_spec("openvino") is not None)
     assert "no network" in contest.absent["PyTorch eager"]
     assert measured.roofline is not None
@@ -79,3 +83,18 @@ def test_a_report_of_another_kind_is_refused_before_anything_runs(
     with pytest.raises(SystemExit, match="2"):
         main()
     assert "page.pdf" in capsys.readouterr().err
+
+
+def test_a_graph_in_fp16_runs_in_fp32_beside_itself() -> None:
+    bundle = open_bundle("cris-tiny")
+    model = bundle.read("text.onnx")
+    inputs = {"tokens": np.ones((1, 24), np.int64)}
+    engine = OnnxRuntimeEngine(model, threads=1)
+
+    def absent() -> None:
+        raise EngineAbsentError("there is no network")
+
+    found = contest(lambda: engine.infer(inputs), model, inputs, 1, absent)
+    assert {OURS, "ONNX Runtime, in fp32"} <= set(found.wall)
+    assert found.absent["PyTorch eager"] == found.absent["torch.compile"] == "there is no network"
+    assert found.ratio("ONNX Runtime, in fp32") > 0 <= found.ratio_spread("ONNX Runtime, in fp32")

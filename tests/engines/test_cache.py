@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from rsseg_edge.cli.engines import print_engines
 from rsseg_edge.engines.cache import EngineCache, Identity, Record
+from rsseg_edge.errors import RssegError
 
 IDENTITY = Identity("a" * 64, "image 1x32x64x3", "TensorRT 10.3.0", "Orin", "8.7", 16, "b" * 64, "strongly typed")
 
@@ -61,6 +64,44 @@ def test_a_record_that_was_moved_or_changed_is_not_believed(tmp_path: Path) -> N
     (tmp_path / IDENTITY.key).rename(tmp_path / "elsewhere")
     assert cache.records() == []
     assert cache.find(IDENTITY) == "there is none of this model yet"
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The disk fills up at the n-th file that is brought to it: the number in the list."""
+    room, real = [0], os.fsync
+
+    def fsync(file: int) -> None:
+        if room[0] == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        room[0] -= 1
+        real(file)
+
+    monkeypatch.setattr("rsseg_edge.engines.cache.os.fsync", fsync)
+    return room
+
+
+@pytest.mark.parametrize("files", [0, 1])
+def test_a_disk_that_fills_up_keeps_the_engine_before_and_nothing_half(
+    tmp_path: Path, full_disk: list[int], files: int
+) -> None:
+    cache = EngineCache(tmp_path)
+    full_disk[0] = 2
+    cache.keep(record(), b"plan")
+    full_disk[0] = files  # neither fits, or the engine alone
+    with pytest.raises(RssegError, match=r"engine cache .*: No space left on device; the engine is not kept"):
+        cache.keep(record(plan=b"another"), b"another")
+    assert cache.find(IDENTITY) == (record(), b"plan")
+    assert [f.name for f in tmp_path.iterdir()] == [IDENTITY.key]
+
+
+def test_timings_that_do_not_fit_leave_those_before(tmp_path: Path, full_disk: list[int]) -> None:
+    cache = EngineCache(tmp_path)
+    full_disk[0] = 1
+    cache.keep_timings(IDENTITY, b"measured")
+    cache.keep_timings(IDENTITY, b"measured again")  # without a word: the next build is slower, not wrong
+    assert cache.read_timings(IDENTITY) == b"measured"
+    assert len(list((tmp_path / ".timings").iterdir())) == 1
 
 
 def test_the_list_tells_what_and_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -218,6 +220,32 @@ def test_a_full_disk_leaves_a_good_engine_and_one_line(
     assert set(found) == {"class_map", "confidence"}
     assert [line for line in said if "No space left on device" in line and "the next run builds it again" in line]
     assert not list(small_disk.rglob("*.partial"))
+
+
+def test_a_disk_that_fills_up_during_the_build_still_gives_the_frame(
+    machine: Callable[..., Any],
+    tensorrt: Callable[..., Any],
+    graph: GraphFile,
+    cache: EngineCache,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(file: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    gpu, said = machine(), []
+    trt = tensorrt(gpu)
+    with monkeypatch.context() as patch:
+        patch.setattr("rsseg_edge.engines.cache.os.fsync", full)
+        found = run_once(graph, cache, said)
+    expected = OnnxRuntimeEngine(graph.model).infer(image())
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value)
+    assert sum("No space left on device" in line for line in said) == 1
+    assert cache.records() == []
+    assert not list(cache.root.rglob("*.partial"))
+    assert gpu.leaks() == {}
+    run_once(graph, cache, said)  # with room again
+    assert (trt.builds, len(cache.records())) == (2, 1)
 
 
 def _process(root: Path, model: bytes, barrier: Any, results: Any) -> None:

@@ -1,0 +1,53 @@
+"""What other processes took of this machine's cores during a measurement: figures of a busy machine are not quoted."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+STAT = Path("/proc/stat")
+QUIET = 0.1
+"""Cores that a machine's own housekeeping may take."""
+BUSY = "too busy for times to be quoted"
+
+
+class Contention:
+    """Counts from its making on.
+
+    Example:
+        >>> contention = Contention()
+        >>> measure_something()
+        >>> contention.describe()
+        '0.03 cores on average'
+    """
+
+    def __init__(self) -> None:
+        self._begin = self._now()
+
+    def cores(self) -> float | None:
+        """Cores that others used, on average; None where the system does not tell."""
+        begin, now = self._begin, self._now()
+        if begin is None or now is None or now[0] <= begin[0]:
+            return None
+        seconds, busy, own = (b - a for a, b in zip(begin, now, strict=True))
+        return max(0.0, (busy - own) / seconds)
+
+    def describe(self) -> str:
+        """The same in words; empty where it is not known."""
+        cores = self.cores()
+        if cores is None:
+            return ""
+        return f"{cores:.2f} cores on average" + ("" if cores <= QUIET else f": {BUSY}")
+
+    def _now(self) -> tuple[float, float, float] | None:
+        """Seconds: of the clock, of all cores that worked, of this process and its children."""
+        try:
+            fields = STAT.read_text(encoding="utf-8").split("\n", 1)[0].split()[1:9]
+            ticks = [int(field) for field in fields]
+        except (OSError, ValueError):
+            return None
+        idle = sum(ticks[3:5])  # idle, and waiting for a disk
+        own = os.times()
+        busy = (sum(ticks) - idle) / os.sysconf("SC_CLK_TCK")
+        return time.perf_counter(), busy, own.user + own.system + own.children_user + own.children_system

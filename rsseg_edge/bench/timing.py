@@ -1,0 +1,121 @@
+"""Times of a stage, and how several stages are measured: in turn, until none of their medians moves any more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from rsseg_edge.errors import UsageError
+
+WARM_UP = 5
+"""Steps of every stage that are not counted at its beginning, if they take less than :data:`LONG` seconds."""
+BLOCK, LEAST, LONG = 10, 2, 1.0
+"""Steps of a turn; a turn that is longer than so many seconds ends after the least number of them."""
+PARTS = 5
+STABLE = 0.01
+"""Spread of a median, by the median, that counts as none."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds a frame.
+
+    Attributes:
+        wall: in the order in which they were measured, float64 [frames].
+        cpu: of all cores together, on average.
+    """
+
+    wall: npt.NDArray[np.float64]
+    cpu: float
+
+    @property
+    def rate(self) -> float:
+        """Frames a second."""
+        return 1 / float(self.wall.mean())
+
+    def quantile(self, q: float) -> float:
+        """Seconds that a share ``q`` of the frames stayed below."""
+        return float(np.quantile(self.wall, q))
+
+    @property
+    def jitter(self) -> float:
+        """Standard deviation of the frames, seconds."""
+        return float(self.wall.std())
+
+    @property
+    def spread(self) -> float:
+        """Seconds that the median may be off; see :func:`spread`."""
+        return spread(self.wall)
+
+
+def spread(values: npt.NDArray[np.float64]) -> float:
+    """How far the median of values may be off: half the range of the medians of five parts, in their order.
+
+    Neighbours share what the machine does at the moment, so that the error of a mean of independent values would be far
+    too small; parts lie apart as another run does.
+    """
+    medians = [float(np.median(part)) for part in np.array_split(values, PARTS) if len(part)]
+    return (max(medians) - min(medians)) / 2
+
+
+def take_turns(stages: Mapping[str, Iterator[object]], frames: int) -> dict[str, Timing]:
+    """Time the steps of iterators, a block of each in turn.
+
+    In turn, since a machine's clocks and its other work change within seconds: every stage sees all of the run, so that
+    they compare with each other, and the spread of each is that of the whole run.
+
+    Args:
+        stages: each yields after a step. One that ends earlier is measured no further.
+        frames: steps of each at most. All end together once every median is stable.
+
+    Raises:
+        UsageError: a stage ends before anything could be counted.
+    """
+    wall: dict[str, list[float]] = {name: [] for name in stages}
+    cpu = dict.fromkeys(stages, 0.0)
+    for work in stages.values():
+        _warm_up(work)
+    going, rounds = dict(stages), 0
+    while going:
+        for name, work in list(going.items()):
+            next(work, None)  # what lay in the caches is another stage's
+            before, times = time.process_time(), _block(work, min(BLOCK, frames - len(wall[name])))
+            cpu[name] += time.process_time() - before
+            wall[name] += times
+            if not times or len(wall[name]) >= frames:
+                del going[name]
+        rounds += 1
+        if rounds >= PARTS and all(_is_stable(times) for times in wall.values()):
+            break
+    if not all(wall.values()):
+        raise UsageError(f"the video is too short to measure on: it takes more than {WARM_UP + 1} frames")
+    return {name: Timing(np.asarray(times), cpu[name] / len(times)) for name, times in wall.items()}
+
+
+def _warm_up(work: Iterator[object]) -> None:
+    end = time.perf_counter() + LONG
+    for _ in islice(work, WARM_UP):
+        if time.perf_counter() > end:
+            return
+
+
+def _block(work: Iterator[object], count: int) -> list[float]:
+    times: list[float] = []
+    first = begin = time.perf_counter()
+    for _ in islice(work, count):
+        now = time.perf_counter()
+        times.append(now - begin)
+        if len(times) >= LEAST and now - first > LONG:
+            break
+        begin = now
+    return times
+
+
+def _is_stable(wall: list[float]) -> bool:
+    values = np.asarray(wall)
+    return bool(spread(values) < STABLE * np.median(values))

@@ -1,0 +1,81 @@
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from rsseg_edge.bench import timing
+from rsseg_edge.bench.timing import BLOCK, LEAST, PARTS, WARM_UP, spread, take_turns
+from rsseg_edge.errors import UsageError
+
+Steps = Callable[..., Iterator[str]]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds, which only steps move on."""
+    now = [0.0]
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(timing.time, "process_time", lambda: 2 * now[0])
+    return now
+
+
+@pytest.fixture
+def steps(clock: list[float]) -> Steps:
+    """A stage whose steps take what a function of their number says, and are noted."""
+
+    def make(name: str, seconds: Callable[[int], float], done: list[str], count: int = 10_000) -> Iterator[str]:
+        for number in range(count):
+            clock[0] += seconds(number)
+            done.append(name)
+            yield name
+
+    return make
+
+
+def test_stages_take_turns_until_all_are_stable(steps: Steps) -> None:
+    done: list[str] = []
+    found = take_turns({"a": steps("a", lambda n: 0.01, done), "b": steps("b", lambda n: 0.02, done)}, 1000)
+    turns = "".join(done[2 * WARM_UP :])
+    assert turns == ("a" * (BLOCK + 1) + "b" * (BLOCK + 1)) * PARTS  # no sooner: the parts lie apart
+    assert [len(t.wall) for t in found.values()] == [PARTS * BLOCK] * 2
+    np.testing.assert_allclose(found["b"].wall, 0.02)
+    assert found["b"].cpu == pytest.approx(0.04)
+    assert found["b"].rate == pytest.approx(50)
+    assert found["b"].spread == pytest.approx(0, abs=1e-12)
+
+
+def test_one_that_drifts_is_measured_to_the_end_and_says_how_far(steps: Steps) -> None:
+    done: list[str] = []
+    drifting = steps("b", lambda n: 0.01 * (1 + n / 200), done)
+    found = take_turns({"a": steps("a", lambda n: 0.01, done), "b": drifting}, 120)
+    assert [len(t.wall) for t in found.values()] == [120, 120]
+    assert found["b"].spread > 0.15 * found["b"].quantile(0.5)
+    assert found["a"].spread == pytest.approx(0, abs=1e-12)
+
+
+def test_a_turn_of_a_slow_stage_is_short(steps: Steps) -> None:
+    done: list[str] = []
+    found = take_turns({"slow": steps("slow", lambda n: 3.0, done), "fast": steps("fast", lambda n: 0.01, done)}, 1000)
+    assert len(found["slow"].wall) == PARTS * LEAST
+    assert done.count("slow") == 1 + PARTS * (LEAST + 1)  # one to warm up
+
+
+def test_a_stage_that_ends_is_measured_no_further(steps: Steps) -> None:
+    done: list[str] = []
+    stages = {"a": steps("a", lambda n: 0.01, done, 30), "b": steps("b", lambda n: 0.01 * (1 + n % 7 * n), done)}
+    found = take_turns(stages, 60)
+    assert (len(found["a"].wall), len(found["b"].wall)) == (30 - WARM_UP - 3, 60)
+    with pytest.raises(UsageError, match="too short"):
+        take_turns({"a": steps("a", lambda n: 0.01, done, WARM_UP + 1)}, 60)
+
+
+def test_spread_covers_a_second_run_where_the_noise_wanders() -> None:
+    """The machine's speed wanders within seconds: two runs' medians lie within the sum of their spreads."""
+    random, outside = np.random.default_rng(0), 0
+    for _ in range(200):
+        runs = []
+        for _ in range(2):
+            wander = np.convolve(random.normal(size=260), np.ones(20) / 20, "valid")[:150]
+            runs.append(10 + wander + random.exponential(0.3, 150))
+        outside += abs(np.median(runs[0]) - np.median(runs[1])) > spread(runs[0]) + spread(runs[1])
+    assert outside <= 6  # of 200
