@@ -71,10 +71,13 @@ def test_graph_takes_any_number_of_windows_and_words(words_bundle: Path, network
     for windows, words in ((1, 1), (3, 7)):
         crops = np.stack([picture(64, 64)] * windows)
         text = torch.nn.functional.normalize(torch.randn(words, 24), dim=-1)
-        found = engine.infer({"crops": crops, "text": text.numpy()})["cosines"]
+        found = engine.infer({"crops": crops, "text": text.numpy()})
+        deployed = DeployedWindows(network)
         with torch.inference_mode():
-            expected = DeployedWindows(network)(torch.from_numpy(crops), text)
-        np.testing.assert_allclose(found, expected.numpy(), atol=2e-5)
+            expected = dict(zip(deployed.outputs, deployed(torch.from_numpy(crops), text), strict=True))
+        assert found.keys() == expected.keys() == {"cosines", "coarse_cosines"}
+        for name, values in expected.items():
+            np.testing.assert_allclose(found[name], values.numpy(), atol=2e-5)
 
 
 def test_operators_are_single_nodes_with_bodies(words_bundle: Path) -> None:
