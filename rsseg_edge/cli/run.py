@@ -60,7 +60,9 @@ def run(
     long_side: Annotated[
         int | None, typer.Option(help="Longest side that the network sees, pixels.  [default: the bundle's]")
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Cores for the network.  [default: all but one]")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Cores for the network.  [default: all but one; scene: all]")
+    ] = None,
     engine: Annotated[EngineChoice, typer.Option(help="What runs the network.")] = EngineChoice.auto,
     precision: Annotated[
         PrecisionChoice | None, typer.Option(help="Of the network.  [default: the faster one of the bundle]")

@@ -12,7 +12,7 @@ from typing import Any
 from rsseg_edge.errors import RssegError
 from rsseg_edge.sinks.part_file import named_errors
 
-CACHE = 128 << 20
+CACHE = 48 << 20
 """Bytes of decoded blocks that GDAL keeps; its default is a twentieth of the machine's memory."""
 
 FULL = 64 << 10

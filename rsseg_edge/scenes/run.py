@@ -12,7 +12,6 @@ from typing import Any
 
 from rsseg_edge.engines.choose import Say
 from rsseg_edge.errors import RssegError, UsageError
-from rsseg_edge.job import Threads
 from rsseg_edge.machine import available_cores
 from rsseg_edge.postprocess.overlay import Overlay
 from rsseg_edge.scenes.areas import AreaCounter, csv_table
@@ -65,7 +64,7 @@ class SceneJob:
         bundle = open_in_precision(request.model, request.precision, request.engine, say)
         request = replace(request, precision=bundle.manifest.precision.name)  # one for all processes, whatever they are
         self.request, self._pool, self._manifest = request, pool, bundle.manifest
-        threads = Threads.share(available_cores(), request.threads).inference
+        threads = request.threads or available_cores()  # nobody waits for a window: the rest takes what it leaves
         segmenter, change = open_model(request, threads, say)
         self.segmenter = segmenter
         self.change = change

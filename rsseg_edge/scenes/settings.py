@@ -41,7 +41,7 @@ class SceneRequest:
         probabilities: whether the probability of every class is written.
         polygons: file formats of the polygons.
         simplify: tolerance of their simplification, in pixels of the scene.
-        threads: of one inference; None takes all cores but one.
+        threads: of one inference; None takes all cores.
         engine: what runs the network; see :func:`rsseg_edge.engines.choose.open_engine`.
         precision: of the network; None takes the faster one that the bundle has.
         overwrite: scenes that are finished are done anew.

@@ -124,7 +124,8 @@ class SemanticSegmenter:
         """
         self._require_logits()
         name = "logits" if queries is None else "pixel_features"
-        found = self._engine.infer({"image": np.ascontiguousarray(image[None])}, (name,))[name][0].astype(np.float32)
+        found = self._engine.infer({"image": np.ascontiguousarray(image[None])}, (name,))[name][0]
+        found = found.astype(np.float32, copy=False)
         shares = _shares(found) if queries is None else queries.scores(found)
         expected = (len(self.table), *(side // self.score_stride for side in image.shape[:2]))
         if shares.shape != expected:
