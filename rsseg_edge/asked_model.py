@@ -36,7 +36,7 @@ class Question:
     Attributes:
         model: a shipped bundle's name or a bundle's folder.
         vocabulary: of an open-vocabulary model; None takes the bundle's own.
-        fast: windows of an open-vocabulary model lie side by side and do not overlap.
+        fast: see :class:`rsseg_edge.segmenters.open_vocabulary.OpenVocabularySegmenter`.
         sentences: what a referring model segments.
         classes_only: the classes that are drawn and counted; None takes all.
     """

@@ -17,14 +17,13 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
+from numbered_frames import Squares
 
-from rsseg_edge.bundle import InputSpec
 from rsseg_edge.flow import Flow
 from rsseg_edge.pipeline import Pipeline
 from rsseg_edge.sources.base import Selection
 from rsseg_edge.sources.stream import LiveStream
-from rsseg_edge.types import ClassTable, Result, Segmentation, UInt8Array
+from rsseg_edge.types import Result
 
 PYTHON = "/usr/bin/python3"
 SERVER = """
@@ -39,29 +38,6 @@ factory.set_launch("( videotestsrc is-live=true pattern=ball ! video/x-raw,width
     "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=15 ! rtph264pay name=pay0 pt=96 config-interval=1 )")
 server.get_mount_points().add_factory("/cam", factory); server.attach(None); GLib.MainLoop().run()
 """
-
-
-class Bright:
-    """A network that costs nothing: what is bright is one class."""
-
-    spec, long_side = InputSpec(), 320
-    table = ClassTable(("dark", "bright"), ((9, 9, 9), (200, 0, 0)))
-    classes = table.names
-
-    def prepare(self, image: UInt8Array) -> UInt8Array:
-        return image
-
-    def infer(self, prepared: UInt8Array) -> UInt8Array:
-        return prepared
-
-    def finish(self, image: UInt8Array, raw: UInt8Array) -> Segmentation:
-        return Segmentation((raw[..., 0] > 128).astype(np.uint8), raw[..., 1].copy(), self.table)
-
-    def __call__(self, image: UInt8Array) -> Segmentation:
-        return self.finish(image, image)
-
-    def close(self) -> None:
-        pass
 
 
 def serve(port: int) -> subprocess.Popen[bytes]:
@@ -98,7 +74,7 @@ def main() -> None:
     )
     arrivals: list[float] = []
     flow = Flow((stream.monitor,), live=True, max_lag=options.max_lag)
-    pipeline = Pipeline(stream.frames(), Bright(), [], flow)
+    pipeline = Pipeline(stream.frames(), Squares(), [], flow)
 
     def shown(result: Result) -> None:
         arrivals.append(result.frame.arrived or 0.0)
