@@ -109,21 +109,31 @@ def latencies(
 
 
 def drop_slow_kinds(plan: Plan, subject: Subject, view: UInt8Array) -> tuple[Plan, dict[str, float]]:
-    """Leave kinds of operators in float that are slower as integers here, and what each alternative takes, ms."""
-    kinds = dict.fromkeys(site.kind for sites in plan.sites.values() for site in sites)
-    without = {f"{kind} in float": _without(plan, kind) for kind in kinds}
-    found = latencies(subject, {"float": lambda: plan.graphs, "all in int8": plan.build}, view, min)
-    for name, other in without.items() if len(kinds) > 1 else ():  # two at a time: a large network is 700 MB each
-        pair = latencies(subject, {"all in int8": plan.build, name: other.build}, view, min)
-        found[name] = found["all in int8"] * pair[name] / pair["all in int8"]
-    slow = [
-        kind for kind in kinds if found.get(f"{kind} in float", found["float"]) < (1 - SLOWER) * found["all in int8"]
-    ]
-    if not slow or len(slow) == len(kinds):
-        return plan, found
-    # Two kinds may each seem slow beside the other: the slowest alone is believed.
-    worst = min(slow, key=lambda kind: found[f"{kind} in float"])
-    return without[f"{worst} in float"], found
+    """Leave kinds of operators in float that are slower as integers here, and what each alternative takes, ms.
+
+    One kind after the other, the slowest first: two may each seem slow beside the other.
+    """
+    found = latencies(subject, {"float": lambda: plan.graphs, _ALL: plan.build}, view, min)
+    now, dropped = found[_ALL], list[str]()
+    while len(kinds := _kinds(plan)) > 1:
+        times = {}
+        for kind in kinds:  # two at a time: a large network is 700 MB each
+            pair = latencies(subject, {"now": plan.build, "without": _without(plan, kind).build}, view, min)
+            times[kind] = now * pair["without"] / pair["now"]
+            found[f"{' and '.join([*dropped, kind])} in float"] = times[kind]
+        worst = min(times, key=times.__getitem__)
+        if times[worst] > (1 - SLOWER) * now:
+            break
+        plan, now = _without(plan, worst), times[worst]
+        dropped.append(worst)
+    return plan, found
+
+
+_ALL = "all in int8"
+
+
+def _kinds(plan: Plan) -> list[str]:
+    return list(dict.fromkeys(site.kind for sites in plan.sites.values() for site in sites))
 
 
 def _without(plan: Plan, kind: str) -> Plan:

@@ -13,6 +13,9 @@ import onnx
 _CLAMPS = ("Relu", "Clip")
 """What runtimes make part of the convolution before it."""
 
+_COLORS = 4
+"""Channels of an image at most: a convolution of so few gains little, and what was before it changes its layout."""
+
 _LAYOUT = (
     "Add",
     "Reshape",
@@ -34,7 +37,7 @@ class Site:
 
     Attributes:
         node: its name.
-        kind: "conv", "depthwise conv" or "matrix product".
+        kind: "conv of the image", "conv", "depthwise conv" or "matrix product".
         activation: the tensor that it reads.
         weight: the initializer.
         axis: of the weight, along which its output channels lie.
@@ -121,7 +124,7 @@ def _site(node: onnx.NodeProto, wiring: Wiring, norms: int) -> Site | None:
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     axis, kind = 1, "matrix product"
     if node.op_type == "Conv":
-        axis, kind = 0, "depthwise conv" if attributes.get("group", 1) > 1 else "conv"
+        axis, kind = 0, _conv_kind(constant.dims[1], attributes.get("group", 1))
     elif len(constant.dims) != 2:
         return None
     elif node.op_type == "Gemm":
@@ -130,6 +133,12 @@ def _site(node: onnx.NodeProto, wiring: Wiring, norms: int) -> Site | None:
         axis = 0 if attributes.get("transB", 0) else 1
     output = wiring.after_clamp(node.output[0]) if node.op_type == "Conv" else node.output[0]
     return Site(node.name, kind, activation, weight, axis, output, _block(weight, norms))
+
+
+def _conv_kind(channels: int, groups: int) -> str:
+    if groups > 1:
+        return "depthwise conv"
+    return "conv of the image" if channels <= _COLORS else "conv"
 
 
 def _block(weight: str, norms: int) -> str:

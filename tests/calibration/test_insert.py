@@ -47,7 +47,7 @@ def logits(graph, samples) -> np.ndarray:
 def test_sites_are_layers_with_weights_and_the_last_one_stays(prepared) -> None:
     sites, kept = find_sites(prepared)
     assert [(s.node, s.kind) for s in sites] == [
-        ("stem", "conv"),
+        ("stem", "conv of the image"),
         ("depthwise", "depthwise conv"),
         ("pointwise", "conv"),
         ("expand", "matrix product"),

@@ -16,9 +16,10 @@ pytest.importorskip("torch")
 import rsseg_edge  # noqa: E402
 from rsseg_edge.bundle import open_bundle  # noqa: E402
 from rsseg_edge.calibration import quantize as module  # noqa: E402
+from rsseg_edge.calibration import search  # noqa: E402
 from rsseg_edge.calibration.clipping import clip_range  # noqa: E402
 from rsseg_edge.calibration.insert import quantize  # noqa: E402
-from rsseg_edge.calibration.plan import measured_tensors  # noqa: E402
+from rsseg_edge.calibration.plan import Plan, measured_tensors  # noqa: E402
 from rsseg_edge.calibration.prepare import prepare  # noqa: E402
 from rsseg_edge.calibration.ranges import measure_ranges  # noqa: E402
 from rsseg_edge.calibration.search import climb, ladder  # noqa: E402
@@ -161,6 +162,29 @@ def test_the_search_gives_back_as_few_blocks_as_it_can(least: int) -> None:
     assert chosen == least
     assert measured == sorted(set(measured))
     assert ladder(20) == [0, 1, 2, 4, 8, 16, 20]
+
+
+def test_kinds_that_are_slow_as_integers_stay_in_float_until_none_is(graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = prepare(graph)
+    sites = {"model.onnx": tuple(find_sites(model)[0])}
+    plan = Plan({"model.onnx": model}, sites, {"model.onnx": {}}, {"model.onnx": {}}, "cpu")
+    saved = {"conv of the image": -3.0, "depthwise conv": -1.0, "conv": 8.0, "matrix product": 0.05}  # ms by integers
+
+    def latencies(subject, alternatives, view, of):
+        def taken(build) -> float:
+            quantised = {s.kind for s in build.__self__.sites["model.onnx"]} if hasattr(build, "__self__") else set()
+            return 20 - sum(saved[kind] for kind in quantised)
+
+        return {name: taken(build) for name, build in alternatives.items()}
+
+    monkeypatch.setattr(search, "latencies", latencies)
+    made, times = search.drop_slow_kinds(plan, None, None)
+    assert {s.kind for s in made.sites["model.onnx"]} == {"conv", "matrix product"}
+    assert set(made.kept["model.onnx"]) == {"stem", "depthwise"}
+    assert times["float"] == 20
+    assert times["all in int8"] == pytest.approx(15.95)
+    assert times["conv of the image in float"] == pytest.approx(12.95)
+    assert times["conv of the image and depthwise conv in float"] == pytest.approx(11.95)
 
 
 @pytest.mark.parametrize("kind", ["int8", "fp16"])
