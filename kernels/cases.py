@@ -112,6 +112,19 @@ def _rows() -> Iterator[Case]:
         for op in ("Conv3x3Relu", "UpsampleConv3x3Relu"):
             yield Case(op, name, {"B": b, "C": c, "D": d, "h": h, "w": w}, {}, style)
 
+    for name, b, h, w, c, d, e, g in (
+        ("typical", 1, 12, 19, 49, 49, 49, 3),
+        ("window_11", 1, 5, 13, 121, 121, 121, 3),
+        ("odd", 3, 7, 5, 3, 37, 20, 1),
+        ("one_of_each", 1, 1, 1, 1, 1, 1, 1),
+        ("no_remainder", 1, 8, 12, 16, 32, 16, 4),
+        ("wide", 2, 3, 4, 70, 130, 5, 2),
+    ):
+        yield Case("PixelMLP", name, {"B": b, "H": h, "W": w, "C": c, "D": d, "E": e})
+        yield Case("FixupKernel", name, {"B": b, "H": h, "W": w, "T": c, "D": d, "G": g})
+    yield Case("PixelMLP", "huge", {"B": 1, "H": 3, "W": 9, "C": 8, "D": 24, "E": 9}, {}, "huge")
+    yield Case("FixupKernel", "tiny", {"B": 1, "H": 3, "W": 9, "T": 9, "D": 9, "G": 3}, {}, "tiny")
+
 
 def _normal(rng: np.random.Generator, *shape: int, scale: float = 1.0) -> Floats:
     return (rng.standard_normal(shape) * scale).astype(np.float32)
@@ -186,6 +199,29 @@ def _conv3x3_relu(case: Case, rng: np.random.Generator) -> dict[str, Array]:
     return {"x": _normal(rng, b, c, h, w), "weight": weight, "addend": _normal(rng, *shape)}
 
 
+def _pixel_mlp(case: Case, rng: np.random.Generator) -> dict[str, Array]:
+    b, h, w, c, d, e = (case.sizes[k] for k in "BHWCDE")
+    # "huge" leaves the GELU's bend far behind, "tiny" stays in its middle
+    scale = {"huge": 30.0, "tiny": 1e-3}.get(case.style, 1.5)
+    return {"x": _normal(rng, b, h, w, c), **_two_layers(rng, c, d, e, scale)}
+
+
+def _fixup_kernel(case: Case, rng: np.random.Generator) -> dict[str, Array]:
+    b, h, w, t, d, g = (case.sizes[k] for k in "BHWTDG")
+    scale = {"huge": 30.0, "tiny": 1e-3}.get(case.style, 1.5)
+    kernel, guidance = _normal(rng, b, h, w, t), _normal(rng, b, h, w, g)
+    return {"kernel": kernel, "guidance": guidance, **_two_layers(rng, t + g, d, t, scale)}
+
+
+def _two_layers(rng: np.random.Generator, c: int, d: int, e: int, scale: float) -> dict[str, Array]:
+    return {
+        "weight1": _normal(rng, d, c, scale=scale / np.sqrt(c)),
+        "bias1": _normal(rng, d, scale=scale / 2),
+        "weight2": _normal(rng, e, d, scale=1 / np.sqrt(d)),
+        "bias2": _normal(rng, e, scale=0.1),
+    }
+
+
 _MAKERS: dict[str, Callable[[Case, np.random.Generator], dict[str, Array]]] = {
     "MaskedAttention": _masked_attention,
     "BilateralKernel": _bilateral_kernel,
@@ -194,5 +230,7 @@ _MAKERS: dict[str, Callable[[Case, np.random.Generator], dict[str, Array]]] = {
     "MSDeformAttn": _ms_deform_attn,
     "Conv3x3Relu": _conv3x3_relu,
     "UpsampleConv3x3Relu": _conv3x3_relu,
+    "PixelMLP": _pixel_mlp,
+    "FixupKernel": _fixup_kernel,
 }
 _TABLE = tuple(_rows())

@@ -100,6 +100,29 @@ OPS: dict[str, Op] = {
             "output [B,D,H,W]",
             triton=False,
         ),
+        Op(
+            "PixelMLP",
+            "pixel_mlp",
+            ("x [B,H,W,C]", "weight1 [D,C]", "bias1 [D]", "weight2 [E,D]", "bias2 [E]"),
+            (),
+            "output [B,H,W,E]",
+            triton=False,
+        ),
+        Op(
+            "FixupKernel",
+            "fixup_kernel",
+            (
+                "kernel [B,H,W,T]",
+                "guidance [B,H,W,G]",
+                "weight1 [D,T+G]",
+                "bias1 [D]",
+                "weight2 [T,D]",
+                "bias2 [T]",
+            ),
+            (),
+            "output [B,H,W,T]",
+            triton=False,
+        ),
     )
 }
 

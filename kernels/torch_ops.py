@@ -68,6 +68,18 @@ def upsample_conv3x3_relu(x: Tensor, weight: Tensor, addend: Tensor) -> Tensor:
     return _call("UpsampleConv3x3Relu", (x, weight, addend), {}, shape)
 
 
+def pixel_mlp(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+    """See :func:`rsseg_edge.kernels.pixel_mlp.reference.pixel_mlp`."""
+    return _call("PixelMLP", (x, weight1, bias1, weight2, bias2), {}, (*x.shape[:3], weight2.shape[0]))
+
+
+def fixup_kernel(
+    kernel: Tensor, guidance: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor
+) -> Tensor:
+    """See :func:`rsseg_edge.kernels.fixup_kernel.reference.fixup_kernel`."""
+    return _call("FixupKernel", (kernel, guidance, weight1, bias1, weight2, bias2), {}, kernel.shape)
+
+
 def _is_trained(*inputs: Tensor) -> bool:
     # The references have gradients too, at four times the cost; see windows.py.
     return torch.is_grad_enabled() and any(x.requires_grad for x in inputs) and not torch.onnx.is_in_onnx_export()

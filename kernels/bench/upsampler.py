@@ -8,7 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rsseg_edge.kernels.torch_ops import adaptive_upsample, adaptive_upsample_classify, bilateral_kernel
+from rsseg_edge.kernels.torch_ops import (
+    adaptive_upsample,
+    adaptive_upsample_classify,
+    bilateral_kernel,
+    fixup_kernel,
+    pixel_mlp,
+)
 
 Weights = Mapping[str, Tensor]
 
@@ -60,26 +66,21 @@ class Stage(torch.nn.Module):
     def __init__(self, weights: Weights, prefix: str, radius: int) -> None:
         super().__init__()
         self.radius = radius
-        self.range = _perceptron(weights, f"{prefix}range_proj.")
-        self.fixup = _perceptron(weights, f"{prefix}fixup_proj.")
+        self.range = torch.nn.ParameterList(_perceptron(weights, f"{prefix}range_proj."))
+        first, first_bias, last, last_bias = _perceptron(weights, f"{prefix}fixup_proj.")
+        self.fixup = torch.nn.ParameterList((first, first_bias, 0.1 * last, 0.1 * last_bias))
         steps = torch.linspace(-1, 1, 2 * radius + 1)
         distance = steps[:, None] ** 2 + steps**2
         self.register_buffer("spatial", (-distance / (2 * weights[f"{prefix}sigma_spatial"] ** 2)).exp().flatten())
         self.register_buffer("temperature", weights[f"{prefix}range_temp"].exp().clamp(1e-4, 1e4).reshape(1))
 
     def forward(self, guidance: Tensor) -> Tensor:
-        kernel = bilateral_kernel(self.range(guidance), self.spatial, self.temperature, self.radius)
-        fixed: Tensor = kernel + 0.1 * self.fixup(torch.cat((kernel, guidance), -1))
-        return fixed
+        range_features = pixel_mlp(guidance, *self.range)
+        kernel = bilateral_kernel(range_features, self.spatial, self.temperature, self.radius)
+        return fixup_kernel(kernel, guidance, *self.fixup)
 
 
-def _perceptron(weights: Weights, prefix: str) -> torch.nn.Sequential:
-    # The published layers are 1x1 convolutions numbered 0 and 3, with GELU and dropout between; channels-last they
-    # are linear layers.
-    layers: list[torch.nn.Module] = []
-    for index in (0, 3):
-        matrix = weights[f"{prefix}{index}.weight"].flatten(1)
-        linear = torch.nn.Linear(matrix.shape[1], matrix.shape[0])
-        linear.weight.data, linear.bias.data = matrix, weights[f"{prefix}{index}.bias"]
-        layers.append(linear)
-    return torch.nn.Sequential(layers[0], torch.nn.GELU(), layers[1])
+def _perceptron(weights: Weights, prefix: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    # The published layers are 1x1 convolutions numbered 0 and 3, with GELU and dropout between.
+    first, last = (weights[f"{prefix}{index}.weight"].flatten(1) for index in (0, 3))
+    return first, weights[f"{prefix}0.bias"], last, weights[f"{prefix}3.bias"]

@@ -136,6 +136,19 @@ MALFORMED = {
     "UpsampleConv3x3Relu": [
         ({"addend": (1, 40, 8, 12)}, {}, "addend .* expected 16 in axis 2 .1, or the height"),
     ],
+    "PixelMLP": [
+        ({"weight1": (49, 48)}, {}, "weight1 .* expected 49 in axis 1 .the channels of x"),
+        ({"bias1": (48,)}, {}, "bias1 .* expected 49"),
+        ({"weight2": (49, 48)}, {}, "weight2 .* expected 49 in axis 1"),
+        ({"bias2": (1,)}, {}, "bias2 .* expected 49"),
+        ({"x": (12, 19, 49)}, {}, "x .* expected rank 4"),
+    ],
+    "FixupKernel": [
+        ({"weight1": (49, 49)}, {}, "weight1 .* expected 52 in axis 1 .the window and the guidance"),
+        ({"guidance": (1, 12, 18, 3)}, {}, "guidance .* expected 19 in axis 2"),
+        ({"weight2": (48, 49), "bias2": (48,)}, {}, "weight2 .* expected 49 in axis 0 .the window of kernel"),
+        ({"kernel": (1, 0, 19, 49)}, {}, "kernel .* is empty"),
+    ],
 }
 
 

@@ -10,7 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rsseg_edge.errors import UsageError
-from rsseg_edge.kernels.torch_ops import adaptive_upsample, adaptive_upsample_classify, bilateral_kernel
+from rsseg_edge.kernels.torch_ops import (
+    adaptive_upsample,
+    adaptive_upsample_classify,
+    bilateral_kernel,
+    fixup_kernel,
+    pixel_mlp,
+)
 from rsseg_edge.models.segearth_ov.config import UpsamplerKind
 from rsseg_edge.models.segearth_ov.weights import load_weights
 
@@ -153,13 +159,13 @@ class JointBilateralUpsampler(nn.Module):
         self.fixup_proj = _perceptron(window + 3, window)
 
     def forward(self, guidance: Tensor) -> Tensor:
-        kernel = bilateral_kernel(self.range_proj(guidance), self.spatial(), self.temperature(), self.radius)
-        *layers, last = self.fixup_proj
-        x = torch.cat((kernel, guidance), -1)
-        for layer in layers:
-            x = layer(x)
-        assert isinstance(last, nn.Linear)
-        return kernel + F.linear(x, 0.1 * last.weight, 0.1 * last.bias)  # a tenth of the weights, not of the pixels
+        if self.training:  # channels drop out between the layers
+            kernel = bilateral_kernel(self.range_proj(guidance), self.spatial(), self.temperature(), self.radius)
+            return kernel + 0.1 * cast(Tensor, self.fixup_proj(torch.cat((kernel, guidance), -1)))
+        range_features = pixel_mlp(guidance, *_parameters(self.range_proj))
+        kernel = bilateral_kernel(range_features, self.spatial(), self.temperature(), self.radius)
+        *first, weight, bias = _parameters(self.fixup_proj)
+        return fixup_kernel(kernel, guidance, *first, 0.1 * weight, 0.1 * bias)
 
     def spatial(self) -> Tensor:
         """exp(-|o|^2 / (2 sigma^2)) for offsets o of -1 to 1 over the window: [K * K]."""
@@ -183,6 +189,11 @@ class ChannelDropout(nn.Module):
         if not self.training:
             return x
         return x * F.dropout(x.new_ones(len(x), 1, 1, x.shape[-1]), self.probability)
+
+
+def _parameters(perceptron: nn.Sequential) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    first, last = cast(nn.Linear, perceptron[0]), cast(nn.Linear, perceptron[-1])
+    return first.weight, first.bias, last.weight, last.bias
 
 
 def _perceptron(d_in: int, d_out: int) -> nn.Sequential:
