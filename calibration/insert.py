@@ -55,8 +55,9 @@ def quantize(
 
     Each site reads its activation through a Q/DQ pair and has an int8 weight with a DQ, steps per output channel; its
     bias stays a float for ``tensorrt``, and is an int32 with a DQ for ``cpu``. Sums of two tensors that are integers
-    anyway become one. For ``cpu`` a convolution also gives integers, without which ONNX Runtime has no kernel for it; a
-    matrix product gives floats, which is its faster form.
+    anyway become one, and what is enlarged for such a sum by repeating pixels, as in a feature pyramid, stays one.
+    For ``cpu`` a convolution also gives integers, without which ONNX Runtime has no kernel for it; a matrix product
+    gives floats, which is its faster form.
 
     Args:
         model: nodes have names.
@@ -73,14 +74,18 @@ def quantize(
     chosen = {site.node: site for site in sites}
     given = {s.output for s in sites if target == "cpu" and s.kind != "matrix product"} - wiring.outputs
     integer = list(dict.fromkeys([*(s.activation for s in sites), *given]))
-    sums = _sums(wiring, set(integer))
-    reading = {*chosen, *(wiring.makers[name].name for name in sums)}
+    enlarged = _enlarged(wiring, set(integer))
+    sums = _sums(wiring, {*integer, *enlarged})
+    reading = {*chosen, *(wiring.makers[name].name for name in (*sums, *enlarged))}
     added: dict[str, list[onnx.NodeProto]] = {}
     steps = {}
-    for i, name in enumerate(integer):
-        if name not in bounds:
+    for i, name in enumerate([*integer, *enlarged]):
+        if name in enlarged:
+            steps[name] = steps[enlarged[name]]
+        elif name not in bounds:
             raise ValueError(f"no range of {name}")
-        steps[name] = step_of(bounds[name], target)
+        else:
+            steps[name] = step_of(bounds[name], target)
         added[name] = _pair(made.graph, name, steps[name], i)
         fresh = added[name][1].output[0]
         for node in wiring.readers.get(name, []):
@@ -102,6 +107,20 @@ def _sums(wiring: Wiring, integer: Collection[str]) -> list[str]:
         and all(name in integer for name in node.input)
         and wiring.after_clamp(node.output[0]) in integer
     ]
+
+
+def _enlarged(wiring: Wiring, integer: Collection[str]) -> dict[str, str]:
+    """Repeated pixels of integers that only enter sums of integers, and what they repeat, whose steps they keep."""
+    found: dict[str, str] = {}
+    for node in wiring.graph.node:
+        mode = next((a.s for a in node.attribute if a.name == "mode"), b"nearest")
+        if node.op_type != "Resize" or mode != b"nearest" or node.input[0] not in integer:
+            continue
+        found[node.output[0]] = node.input[0]
+        sums = _sums(wiring, {*integer, *found})
+        if any(reader.output[0] not in sums for reader in wiring.readers.get(node.output[0], [])):
+            del found[node.output[0]]
+    return found
 
 
 def _pair(graph: onnx.GraphProto, name: str, step: Step, index: int) -> list[onnx.NodeProto]:

@@ -178,3 +178,49 @@ def test_a_quantised_graph_is_not_quantised_again(prepared, histograms) -> None:
     made = quantize(prepared, find_sites(prepared)[0], bounds(histograms, "cpu"), "cpu")
     with pytest.raises(ValueError, match="quantised already"):
         prepare(made)
+
+
+def pyramid(*, read_elsewhere: bool) -> onnx.ModelProto:
+    """Two levels of features, the smaller enlarged by repeating pixels and added to the larger, as FPN does it."""
+    node, kinds = onnx.helper.make_node, onnx.TensorProto
+    rng = np.random.default_rng(1)
+    weights = {"fine": (8, 3, 1, 1), "coarse": (8, 8, 2, 2), "smooth": (8, 8, 1, 1), "head": (3, 8, 1, 1)}
+    constants = [onnx.numpy_helper.from_array(rng.normal(0, 0.5, s).astype(np.float32), n) for n, s in weights.items()]
+    constants.append(onnx.numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales"))
+    nodes = [
+        node("Cast", ["image"], ["float"], to=kinds.FLOAT),
+        node("Transpose", ["float"], ["planes"], perm=[0, 3, 1, 2]),
+        node("Conv", ["planes", "fine"], ["f"]),
+        node("Conv", ["f", "coarse"], ["c"], strides=[2, 2]),
+        node("Resize", ["c", "", "scales"], ["up"], name="up", mode="nearest"),
+        node("Add", ["f", "up"], ["sum"]),
+        node("Conv", ["sum", "smooth"], ["s"]),
+        node("Conv", ["s", "head"], ["logits"]),
+    ]
+    outputs = [onnx.helper.make_tensor_value_info("logits", kinds.FLOAT, None)]
+    if read_elsewhere:
+        nodes.append(node("Relu", ["up"], ["other"]))
+        outputs.append(onnx.helper.make_tensor_value_info("other", kinds.FLOAT, None))
+    image = onnx.helper.make_tensor_value_info("image", kinds.UINT8, [1, 16, 16, 3])
+    graph = onnx.helper.make_graph(nodes, "pyramid", [image], outputs, constants)
+    return prepare(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8))
+
+
+@pytest.mark.parametrize("read_elsewhere", [False, True])
+def test_pixels_repeated_for_a_sum_stay_integers_unless_someone_else_reads_them(read_elsewhere: bool, samples) -> None:
+    model = pyramid(read_elsewhere=read_elsewhere)
+    sites, _ = find_sites(model)
+    crops = [{"image": sample["image"][:, :16, :16]} for sample in samples]
+    ranges = measure_ranges(model, measured_tensors(sites), crops)
+    made = quantize(model, sites, bounds(ranges, "cpu"), "cpu")
+    constants = {t.name: onnx.numpy_helper.to_array(t) for t in made.graph.initializer}
+    makers = {name: n for n in made.graph.node for name in n.output}
+    resize = next(n for n in made.graph.node if n.name == "up")
+    behind = [n for n in made.graph.node if "up" in n.input and n.op_type == "QuantizeLinear"]
+    if read_elsewhere:
+        assert not behind
+    else:
+        before = makers[resize.input[0]]
+        assert before.op_type == "DequantizeLinear"
+        assert [constants[n] for n in behind[0].input[1:]] == [constants[n] for n in before.input[1:]]
+    assert np.abs(logits(made, crops) - logits(model, crops)).max() < 0.05 * np.abs(logits(model, crops)).max()
