@@ -16,9 +16,8 @@ from rsseg_edge.calibration.sites import Site, Wiring
 
 Target = Literal["cpu", "tensorrt"]
 
-WEIGHT_LEVELS: dict[Target, int] = {"cpu": 63, "tensorrt": 127}
-"""Greatest integer of a weight. A CPU without VNNI adds pairs of products of a uint8 and an int8 in 16 bits: two of
-255 x 127 saturate silently, two of 255 x 63 do not. So 7 bits: any CPU gives the same pixels, at the faster product."""
+WEIGHT_LEVEL = 127
+"""Greatest integer of a weight."""
 
 _BIAS_LIMIT = 2.0**30
 """Runtimes make an int32 of a bias, in steps of activation times weight."""
@@ -156,10 +155,9 @@ def _quantize_weights(
         if len(node.input) > 2 and node.input[2] in wiring.constants:
             bias = np.abs(wiring.array(node.input[2]).astype(np.float64)).reshape(-1)
             least = bias / (steps[site.activation].scale * _BIAS_LIMIT)
-        scale = weight_steps(weight, site.axis, WEIGHT_LEVELS[target], least)
+        scale = weight_steps(weight, site.axis, WEIGHT_LEVEL, least)
         shape = [-1 if k == site.axis else 1 for k in range(weight.ndim)]
-        levels = WEIGHT_LEVELS[target]
-        integers = np.clip(np.round(weight / scale.reshape(shape)), -levels, levels).astype(np.int8)
+        integers = np.clip(np.round(weight / scale.reshape(shape)), -WEIGHT_LEVEL, WEIGHT_LEVEL).astype(np.int8)
         base = f"{site.weight}/{i}"
         for array, what in ((integers, "integer"), (scale, "scale"), (np.zeros(scale.shape, np.int8), "zero")):
             graph.initializer.append(numpy_helper.from_array(array, f"{base}/{what}"))

@@ -8,7 +8,7 @@ from typing import Any
 
 from rsseg_edge.calibration.clipping import clip_range
 from rsseg_edge.calibration.histogram import Histogram
-from rsseg_edge.calibration.insert import WEIGHT_LEVELS
+from rsseg_edge.calibration.insert import WEIGHT_LEVEL
 from rsseg_edge.calibration.quantize import Quantized, Settings
 from rsseg_edge.calibration.search import Rung
 from rsseg_edge.evaluation.confusion import ConfusionMatrix
@@ -41,7 +41,7 @@ def account(found: Quantized, settings: Settings, name: str, classes: tuple[str,
         "bundle": name,
         "target": plan.target,
         "activations": "int8, symmetric" if plan.target == "tensorrt" else "uint8, asymmetric",
-        "weights": f"int8 from -{WEIGHT_LEVELS[plan.target]} to {WEIGHT_LEVELS[plan.target]}, per output channel",
+        "weights": f"int8 from -{WEIGHT_LEVEL} to {WEIGHT_LEVEL}, per output channel",
         "calibration": found.described,
         "method": plan.method,
         "error_by_method": dict(found.errors),

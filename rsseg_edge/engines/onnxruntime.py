@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rsseg_edge.engines.base import Arrays, Done, EngineAbsentError, Pending
 from rsseg_edge.errors import RssegError
 from rsseg_edge.kernels.registry import calls_operators, ort_library
+from rsseg_edge.machine import has_vnni
 
 
 class OnnxRuntimeEngine:
@@ -126,6 +127,10 @@ def _session(model: bytes, threads: int | None, library: Path | None, providers:
     options.enable_mem_pattern = False
     if threads is not None:
         options.intra_op_num_threads = threads
+    if has_vnni() is False:
+        # Such an x86 processor adds pairs of products of bytes in 16 bits, which saturate without a word. This takes
+        # slower products that do not.
+        options.add_session_config_entry("session.x64quantprecision", "1")
     if library is not None:
         options.register_custom_ops_library(str(library))
     # Between two quantised convolutions it would quantise a third that was left in float on purpose, by tensor.

@@ -35,7 +35,9 @@ def test_one_stage_gives_the_published_kernels(golden, kind):
     guidance = tensors["input.guidance"].permute(0, 2, 3, 1)
     assert close(stage.spatial, tensors["output.spatial_kernel"].flatten())
     with torch.no_grad():
-        combined = REFERENCES["BilateralKernel"](stage.range(guidance), stage.spatial, stage.temperature, stage.radius)
+        combined = REFERENCES["BilateralKernel"](
+            REFERENCES["PixelMLP"](guidance, *stage.range), stage.spatial, stage.temperature, stage.radius
+        )
         fixed = stage(guidance)
         up = REFERENCES["AdaptiveUpsample"](tensors["input.features"].permute(0, 2, 3, 1), fixed, stage.radius)
     assert close(combined.permute(0, 3, 1, 2), tensors["output.combined_kernel"])
