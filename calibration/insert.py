@@ -77,7 +77,7 @@ def quantize(
     sums = _sums(wiring, {*integer, *enlarged})
     reading = {*chosen, *(wiring.makers[name].name for name in (*sums, *enlarged))}
     added: dict[str, list[onnx.NodeProto]] = {}
-    steps = {}
+    steps: dict[str, Step] = {}
     for i, name in enumerate([*integer, *enlarged]):
         if name in enlarged:
             steps[name] = steps[enlarged[name]]

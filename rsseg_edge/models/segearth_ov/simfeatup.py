@@ -164,8 +164,8 @@ class JointBilateralUpsampler(nn.Module):
             return kernel + 0.1 * cast(Tensor, self.fixup_proj(torch.cat((kernel, guidance), -1)))
         range_features = pixel_mlp(guidance, *_parameters(self.range_proj))
         kernel = bilateral_kernel(range_features, self.spatial(), self.temperature(), self.radius)
-        *first, weight, bias = _parameters(self.fixup_proj)
-        return fixup_kernel(kernel, guidance, *first, 0.1 * weight, 0.1 * bias)
+        weight1, bias1, weight2, bias2 = _parameters(self.fixup_proj)
+        return fixup_kernel(kernel, guidance, weight1, bias1, 0.1 * weight2, 0.1 * bias2)
 
     def spatial(self) -> Tensor:
         """exp(-|o|^2 / (2 sigma^2)) for offsets o of -1 to 1 over the window: [K * K]."""
