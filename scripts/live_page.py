@@ -22,7 +22,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from transport_sender import TransportSender, free_port
+from loopback import free_port, is_listening
+from transport_sender import TransportSender
 
 from rsseg_edge.datasets.scenes.clip import generate_clip
 
@@ -52,8 +53,10 @@ class Page:
 
         options = webdriver.ChromeOptions()
         options.page_load_strategy = "none"  # the picture never ends to load
-        for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", f"--window-size={width},{height}"):
+        # No sandbox: it starts neither for root nor in most containers, whose /dev/shm is too small, too.
+        for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
             options.add_argument(argument)
+        options.add_argument(f"--window-size={width},{height}")
         if dark:
             options.add_argument("--force-dark-mode")
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
@@ -129,7 +132,7 @@ def main() -> None:
     options = parser.parse_args()
     flight = [np.asarray(sample.image) for sample in generate_clip(900_001, LOOP, HEIGHT, WIDTH)]
     there_and_back = [*flight, *flight[-2:0:-1]]
-    stream_port, page_port = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_STREAM)
+    stream_port, page_port = free_port(socket.SOCK_DGRAM), free_port()
     sender = TransportSender(lambda n: there_and_back[n % len(there_and_back)], RATE, stream_port)
     sender.start()
     with tempfile.TemporaryDirectory() as out:
@@ -141,13 +144,9 @@ def main() -> None:
         def run() -> subprocess.Popen[bytes]:
             return subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
-        def listening() -> bool:
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", page_port)) == 0
-
         process, page = run(), None
         try:
-            steps = [wait("the page is served", listening)]
+            steps = [wait("the page is served", lambda: is_listening(page_port))]
             width, height = (int(side) for side in options.window.split("x"))
             page = Page(f"http://localhost:{page_port}/", width, height, dark=options.dark)
             steps += drive(page, sender)

@@ -15,6 +15,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from loopback import free_port
+from rtsp_server import MISSING, has_server, serve_receiver, url
 
 from rsseg_edge.errors import RssegError
 from rsseg_edge.monitor import State
@@ -28,20 +30,6 @@ from rsseg_edge.telemetry.klv_feed import KlvFeed, PassingPiece
 from rsseg_edge.types import ClassTable, Result, Segmentation, VideoFormat
 
 TABLE = ClassTable(("left", "right"), ((220, 30, 30), (30, 30, 220)))
-PYTHON = "/usr/bin/python3"
-WANTED = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
-SERVER = """
-import sys, gi
-gi.require_version("Gst", "1.0"); gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer
-Gst.init(None)
-server, factory = GstRtspServer.RTSPServer(), GstRtspServer.RTSPMediaFactory()
-server.set_address("127.0.0.1"); server.set_service(sys.argv[1])
-factory.set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
-factory.set_launch("( rtph264depay name=depay0 ! video/x-h264,stream-format=byte-stream,alignment=au ! "
-    "filesink buffer-mode=2 location=" + sys.argv[2] + " )")
-server.get_mount_points().add_factory("/cam", factory); server.attach(None); GLib.MainLoop().run()
-"""
 Results = tuple[VideoFormat, list[Result]]
 
 
@@ -70,12 +58,6 @@ def wait_for(state: State, sink: OverlayPush, patience: float = 20) -> None:
     while sink.monitor.state is not state:
         assert time.monotonic() < end, f"{sink.monitor.status()}"
         time.sleep(0.01)
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    with socket.socket(type=kind) as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 class Receiver(threading.Thread):
@@ -263,29 +245,15 @@ def test_a_connection_that_takes_nothing_more_is_replaced(results: Results, monk
     assert sink.monitor.status().dropped["newer"] > 0
 
 
-def has_server() -> bool:
-    if not Path(PYTHON).exists():
-        return False
-    return subprocess.run([PYTHON, "-c", WANTED], capture_output=True).returncode == 0
-
-
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[[int, str], subprocess.Popen[bytes]]]:
     if not has_server():
-        pytest.skip("GStreamer's RTSP server is not installed (gir1.2-gst-rtsp-server-1.0)")
+        pytest.skip(MISSING)
     servers: list[subprocess.Popen[bytes]] = []
 
     def start(port: int, name: str) -> subprocess.Popen[bytes]:
-        server = subprocess.Popen([PYTHON, "-c", SERVER, str(port), str(tmp_path / name)], stderr=subprocess.DEVNULL)
-        servers.append(server)
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            try:
-                socket.create_connection(("127.0.0.1", port), 0.1).close()
-                return server
-            except OSError:
-                time.sleep(0.02)
-        raise AssertionError("the RTSP server does not start")
+        servers.append(serve_receiver(port, tmp_path / name))
+        return servers[-1]
 
     yield start
     for server in servers:
@@ -300,7 +268,7 @@ def test_an_rtsp_server_that_is_killed_gets_the_stream_again(
     video, frames = results
     port = free_port()
     server = serve(port, "before.h264")
-    sink = sink_for(f"rtsp://127.0.0.1:{port}/cam", video, transport=transport)
+    sink = sink_for(url(port), video, transport=transport)
     step, at = frames[1].frame.pts or 0, 0
 
     def send() -> None:
