@@ -23,10 +23,10 @@ from rsseg_edge.preprocess.letterbox import from_letterbox, letterbox
 from rsseg_edge.prompts.colors import distinct_colors
 from rsseg_edge.prompts.sentence import tidy_sentences
 from rsseg_edge.prompts.tokenizer import Tokenizer, without_padding
+from rsseg_edge.segmenters.word_classes import BACKGROUND
 from rsseg_edge.temporal.score_grid import ScoreGrid
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
-BACKGROUND = "background"
 _KEPT = 64  # sentences whose features are kept: some 2 MB each
 _BATCH = 8  # sentences that a GPU fuses at once: some 100 MB each while it runs
 
