@@ -62,8 +62,8 @@ class OpenVocabularySegmenter:
         long_side: images are scaled, up or down, to this longer side, in pixels.
         threads: cores of one inference; None takes all.
         engine: what runs the network; sentences are encoded on the CPU, once a word.
-        say: see :func:`rsseg_edge.segmenter.load`.
-        shared: see there.
+        say: told which engine runs and why; see :func:`rsseg_edge.segmenter.load`.
+        shared: counts what several threads infer together; see there, too.
 
     Attributes:
         fast: windows side by side in place of half overlapping, and cosines enlarged bilinearly in place of by

@@ -55,8 +55,8 @@ class ReferringSegmenter:
         bundle: of a referring network.
         threads: cores of one inference; None takes all.
         engine: what runs the network; sentences are encoded on the CPU.
-        say: see :func:`rsseg_edge.segmenter.load`.
-        shared: see there.
+        say: told which engine runs and why; see :func:`rsseg_edge.segmenter.load`.
+        shared: counts what several threads infer together; see there, too.
 
     Example:
         >>> segmenter = rsseg_edge.load("cris-tiny")

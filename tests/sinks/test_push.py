@@ -60,6 +60,23 @@ def wait_for(state: State, sink: OverlayPush, patience: float = 20) -> None:
         time.sleep(0.01)
 
 
+def send(sink: OverlayPush, frames: list[Result], every: float) -> None:
+    """The frames, some seconds apart; the others wait until the first one is on its way."""
+    with sink:
+        for result in frames:
+            sink.write(now(result))
+            if result is frames[0]:
+                wait_for(State.streaming, sink)
+            time.sleep(every)
+
+
+def key_frames(path: Path) -> list[int]:
+    """Which packets of a video are key frames."""
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    return [at for at, packet in enumerate(packets) if packet.is_keyframe]
+
+
 class Receiver(threading.Thread):
     """Datagrams of a transport stream, kept."""
 
@@ -129,15 +146,8 @@ def test_there_is_a_key_frame_every_second(tmp_path: Path, results: Results) -> 
     video, frames = results
     receiver = Receiver()
     sink = sink_for(f"udp://127.0.0.1:{receiver.socket.getsockname()[1]}", video)
-    with sink:
-        for result in frames:
-            sink.write(now(result))
-            if result.frame.index == 0:
-                wait_for(State.streaming, sink)
-            time.sleep(0.02)
-    with av.open(str(receiver.finish(tmp_path / "received.ts"))) as container:
-        packets = [p for p in container.demux(video=0) if p.size]
-    keys = [at for at, packet in enumerate(packets) if packet.is_keyframe]
+    send(sink, frames, every=0.02)
+    keys = key_frames(receiver.finish(tmp_path / "received.ts"))
     assert keys[0] == 0
     assert np.diff(keys).tolist() == [25] * (len(keys) - 1)
     assert len(keys) >= 2
@@ -147,15 +157,8 @@ def test_there_is_one_a_second_too_where_the_network_leaves_few_frames(tmp_path:
     video, frames = results
     receiver = Receiver()
     sink = sink_for(f"udp://127.0.0.1:{receiver.socket.getsockname()[1]}", video)
-    with sink:
-        for result in frames[::5]:
-            sink.write(now(result))
-            if result.frame.index == 0:
-                wait_for(State.streaming, sink)
-            time.sleep(0.05)
-    with av.open(str(receiver.finish(tmp_path / "received.ts"))) as container:
-        packets = [p for p in container.demux(video=0) if p.size]
-    assert [at for at, packet in enumerate(packets) if packet.is_keyframe] == [0, 5, 10]
+    send(sink, frames[::5], every=0.05)
+    assert key_frames(receiver.finish(tmp_path / "received.ts")) == [0, 5, 10]
 
 
 def test_what_cannot_be_encoded_fails_the_sink(results: Results) -> None:
@@ -271,7 +274,7 @@ def test_an_rtsp_server_that_is_killed_gets_the_stream_again(
     sink = sink_for(url(port), video, transport=transport)
     step, at = frames[1].frame.pts or 0, 0
 
-    def send() -> None:
+    def send_next() -> None:
         nonlocal at
         frame = replace(frames[at % 60].frame, pts=at * step)
         sink.write(now(replace(frames[at % 60], frame=frame)))
@@ -282,17 +285,17 @@ def test_an_rtsp_server_that_is_killed_gets_the_stream_again(
         end = time.monotonic() + 40
         while sink.monitor.status().shown < 20:
             assert time.monotonic() < end
-            send()
+            send_next()
         server.kill()
         server.wait()
         while sink.monitor.state is not State.lost:
             assert time.monotonic() < end, sink.monitor.status()
-            send()
+            send_next()
         serve(port, "after.h264")
         shown = sink.monitor.status().shown
         while sink.monitor.status().shown < shown + 20:
             assert time.monotonic() < end, sink.monitor.status()
-            send()
+            send_next()
     status = sink.monitor.status()
     assert status.connections == 2
     assert status.dropped["away"] > 0

@@ -10,14 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rsseg_edge.errors import RssegError
 from rsseg_edge.models.segearth_ov.network import class_scores
 from rsseg_edge.models.segearth_ov.tiny.config import load_config
 from rsseg_edge.models.segearth_ov.tiny.cosines import CosineUpsampler
 from rsseg_edge.models.segearth_ov.tiny.network import SegEarthOVTiny
 from rsseg_edge.models.segearth_ov.tiny.stem import CLIP_MEAN, CLIP_STD
 from rsseg_edge.models.segearth_ov.weights import load_upsampler_state
-from rsseg_edge.training.checkpoint import TrainedModel, read_model
+from rsseg_edge.training.checkpoint import TrainedModel, fill, read_model
 from rsseg_edge.types import UInt8Array
 
 
@@ -84,7 +83,7 @@ def load_network(path: Path, upsampler_weights: Path | None = None) -> tuple[Seg
     else:
         upsampler = None
     network = SegEarthOVTiny(config, upsampler)
-    _fill(network, weights, path)
+    fill(network, weights, path, "segearth-ov-tiny")
     network.eval().requires_grad_(False)
     return network, trained
 
@@ -97,12 +96,4 @@ def load_weights(network: SegEarthOVTiny, path: Path) -> None:
         RssegError: it is damaged, or of another model.
     """
     weights, _ = read_model(path)
-    _fill(network, {k: v for k, v in weights.items() if not k.startswith("upsampler.")}, path)
-
-
-def _fill(network: SegEarthOVTiny, weights: dict[str, Tensor], path: Path) -> None:
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        detail = str(error).splitlines()[-1].strip()
-        raise RssegError(f"checkpoint {path} does not fit segearth-ov-tiny: {detail}") from None
+    fill(network, {k: v for k, v in weights.items() if not k.startswith("upsampler.")}, path, "segearth-ov-tiny")
