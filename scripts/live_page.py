@@ -1,8 +1,9 @@
 """The live page in a real browser without a screen: each step is waited for and told, and a screenshot is taken.
 
 The input is a live stream of a generated flight. Steps: the picture arrives and moves; classes change by typing; a
-mistake is answered on the page; a class is switched off and on; the stream is lost and comes back; the run itself is
-killed and comes back. Needs selenium, chromium and chromedriver: pip install selenium; apt install chromium-driver.
+mistake is answered on the page; a class is switched off and on; who gets the overlay is told; the stream is lost and
+comes back; the run itself is killed and comes back. Needs selenium, chromium and chromedriver: pip install selenium;
+apt install chromium-driver.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -135,11 +137,12 @@ def main() -> None:
     stream_port, page_port = free_port(socket.SOCK_DGRAM), free_port()
     sender = TransportSender(lambda n: there_and_back[n % len(there_and_back)], RATE, stream_port)
     sender.start()
-    with tempfile.TemporaryDirectory() as out:
+    with tempfile.TemporaryDirectory() as out, socket.socket(type=socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
         command = [sys.executable, "-I", "-c", "from rsseg_edge.cli.run import main; main()"]
         command += [f"udp://127.0.0.1:{stream_port}"]
         command += ["--model", "segearth-ov-tiny", "--fast", "--long-side", "320", "-o", out]
-        command += ["--to", f"live://:{page_port}"]
+        command += ["--to", f"live://:{page_port}", "--to", f"udp://127.0.0.1:{receiver.getsockname()[1]}"]
 
         def run() -> subprocess.Popen[bytes]:
             return subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -192,6 +195,7 @@ def drive(page: Page, sender: TransportSender) -> list[dict[str, Any]]:
         page.toggle(name)
     steps.append(wait("and are again", lambda: look(page)[0]))
     steps[-1]["colour"] = {"with": with_all[1], "without": without[1], "again": look(page)[1]}
+    steps.append(wait("a receiver is told of", lambda: re.search(r"streaming, [1-9]\d* sent", page.text("pushes"))))
     sender.paused = True
     steps.append(wait("a stream that is lost is told", lambda: page.text("state") == "lost"))
     sender.paused = False

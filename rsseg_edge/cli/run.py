@@ -151,9 +151,9 @@ def run(
     (classes as a COG), .gpkg (polygons), .csv and .json (areas), .png (quick-look), .html (map) and .stac.json. Memory
     does not grow with its area. A run that was stopped in any way goes on when the same command is given again.
 
-    A live stream (rtsp://, rtsps://, udp://, srt://; '/dev/video0?size=1280x720&rate=30' for a USB camera, csi://0 for
-    one on a Jetson's CSI port) is shown at its newest frame; it is opened again when it is lost, until Ctrl-C. Of
-    standard input (-) every frame is taken; with --latest the newest, for a pipe that is live.
+    A live stream (rtsp://, rtsps://, udp://; '/dev/video0?size=1280x720&rate=30' for a USB camera, csi://0 for one on a
+    Jetson's CSI port) is shown at its newest frame; it is opened again when it is lost, until Ctrl-C. Of standard input
+    (-) every frame is taken; with --latest the newest, for a pipe that is live.
 
     Several videos and streams run at once: each has its results in OUT/NAME and memory of its own, one that fails does
     not stop the others, and what waits for the network at the same time goes through it as one batch where the model
