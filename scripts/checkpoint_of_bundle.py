@@ -37,8 +37,8 @@ def restored(model: onnx.ModelProto) -> SegEarthOVTiny:
             state[name] = given
             missing.discard(name)
     missing |= set(unfit)
-    # What is left are the linear layers of the blocks, which stand in the graph in the order of the network. An upsampler
-    # multiplies by matrices of its own; theirs have other shapes.
+    # What is left are the linear layers of the blocks, which stand in the graph in the order of the network; the
+    # matrices of an upsampler between them have other shapes.
     factors = [found[n.input[1]].T for n in model.graph.node if n.op_type == "MatMul" and n.input[1] in found]
     linear = iter(factors)
     for name in [n for n in state if n in missing and state[n].ndim == 2]:

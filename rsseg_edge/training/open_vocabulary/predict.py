@@ -10,12 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rsseg_edge.errors import UsageError
 from rsseg_edge.models.segearth_ov.network import class_scores
 from rsseg_edge.models.segearth_ov.tiny.config import load_config
 from rsseg_edge.models.segearth_ov.tiny.cosines import CosineUpsampler
 from rsseg_edge.models.segearth_ov.tiny.network import SegEarthOVTiny
 from rsseg_edge.models.segearth_ov.tiny.stem import CLIP_MEAN, CLIP_STD
-from rsseg_edge.models.segearth_ov.weights import load_upsampler_state
+from rsseg_edge.models.segearth_ov.weights import load_upsampler_state, upsampler_kind
 from rsseg_edge.training.checkpoint import TrainedModel, fill, read_model
 from rsseg_edge.types import UInt8Array
 
@@ -75,7 +76,15 @@ def load_network(path: Path, upsampler_weights: Path | None = None) -> tuple[Seg
     weights, trained = read_model(path)
     config = load_config("segearth-ov-tiny")
     if upsampler_weights is not None:
-        upsampler = CosineUpsampler.from_official(load_upsampler_state(upsampler_weights), config.upsampler)
+        state, kind = load_upsampler_state(upsampler_weights), upsampler_kind(upsampler_weights)
+        channels = state["fixup_proj.1.weight"].shape[0]
+        if (kind, channels) != (config.upsampler, config.text.dim):
+            raise UsageError(
+                f"upsampler weights {upsampler_weights}: a {kind} for features of {channels} channels, and {path} needs a "
+                f"{config.upsampler} for {config.text.dim}: rsseg-train simfeatup --clip {path} "
+                f"--upsampler {config.upsampler}"
+            )
+        upsampler = CosineUpsampler.from_official(state, config.upsampler)
         weights = {k: v for k, v in weights.items() if not k.startswith("upsampler.")}
         weights |= {f"upsampler.{k}": v for k, v in upsampler.state_dict().items()}
     elif any(name.startswith("upsampler.") for name in weights):
