@@ -80,8 +80,8 @@ def load_network(path: Path, upsampler_weights: Path | None = None) -> tuple[Seg
         channels = state["fixup_proj.1.weight"].shape[0]
         if (kind, channels) != (config.upsampler, config.text.dim):
             raise UsageError(
-                f"upsampler weights {upsampler_weights}: a {kind} for features of {channels} channels, and {path} needs a "
-                f"{config.upsampler} for {config.text.dim}: rsseg-train simfeatup --clip {path} "
+                f"upsampler weights {upsampler_weights}: a {kind} for features of {channels} channels, and {path} "
+                f"needs a {config.upsampler} for {config.text.dim}: rsseg-train simfeatup --clip {path} "
                 f"--upsampler {config.upsampler}"
             )
         upsampler = CosineUpsampler.from_official(state, config.upsampler)
