@@ -34,7 +34,8 @@ def print_table(outcome: Outcome, counted: Sequence[str], out: Path) -> None:
     """Frames and rate, milliseconds of each stage, area share of each class; on stdout."""
     console = Console()
     rate = outcome.frames / outcome.seconds if outcome.seconds else 0.0
-    console.print(f"[bold]{outcome.frames}[/] frames in {outcome.seconds:.1f} s: [bold]{rate:.1f}[/] frames/s -> {out}")
+    told = f"[bold]{outcome.frames}[/] frames in {outcome.seconds:.1f} s: [bold]{rate:.1f}[/] frames/s"
+    console.print(f"{told} -> {escape(str(out))}", soft_wrap=True)
     if not outcome.frames:
         return
     stages = Table("stage", *[f"{name} [dim]ms[/]" for name in ("median", "p99")], box=None, pad_edge=False)
