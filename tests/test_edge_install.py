@@ -101,15 +101,11 @@ def test_importing_costs_nothing_heavy(statement: str) -> None:
         (("train", "segclip-tiny", "--data", "scenes"), "train"),
     ],
 )
-def test_a_command_of_the_lab_names_what_brings_its_libraries(tmp_path: Path, command: tuple[str], extra: str) -> None:
+def test_a_command_of_the_lab_names_what_brings_its_libraries(command: tuple[str, ...], extra: str) -> None:
     code = BLOCK.format(blocked=set(LAB)) + f"from rsseg_edge.cli.{command[0]} import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code, *command[1:]], capture_output=True, text=True, cwd=tmp_path
-    )
+    done = python(code, *command[1:])
     assert done.returncode == 2
-    assert re.fullmatch(rf"error: \w+ is not installed: pip install 'rsseg-edge\[{extra}\]'\n", done.stderr), (
-        done.stderr
-    )
+    assert re.fullmatch(rf"error: \w+ is not installed: pip install 'rsseg-edge\[{extra}\]'\n", done.stderr)
 
 
 @pytest.mark.parametrize("name", ["run", "export", "train", "eval", "bench", "doctor"])
