@@ -18,7 +18,8 @@ test: .venv/installed
 	cd .venv && bin/mypy --config-file ../pyproject.toml
 	cd .venv && bin/lint-imports --config ../pyproject.toml
 	# A process a core, each with one thread: tests are many and small, and would wait for each other's threads.
-	OMP_NUM_THREADS=1 .venv/bin/pytest -n auto --maxprocesses 4
+	# What is skipped is named with its reason.
+	OMP_NUM_THREADS=1 .venv/bin/pytest -n auto --maxprocesses 4 -rs
 
 # The dependencies are installed once, and again when pyproject.toml changes; our own package whenever a file changed.
 # Both are regular installs: only there do the checkers see the mapped folders as one package.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rsseg_edge.errors import UsageError
+from rsseg_edge.export.clip_fit import misfit, require_upsampler_of
 from rsseg_edge.export.clip_text import clip_text_part
 from rsseg_edge.export.open_vocabulary import Identity, export_open_vocabulary
 from rsseg_edge.export.request import Draft, Request, Say
@@ -52,7 +53,11 @@ def export_segearth_ov(request: Request, say: Say) -> Draft:
     }
     config = load_config(request.model, **{key: value for key, value in overrides.items() if value is not None})
     say(f"loading CLIP {config.clip}, weights {config.clip_weights}, and {config.upsampler}")
-    network = SegEarthOV.from_files(config, request.upsampler_weights)
+    require_upsampler_of(config.clip, request.upsampler_weights)
+    try:
+        network = SegEarthOV.from_files(config, request.upsampler_weights)
+    except UsageError as error:  # of a file of another CLIP, open_clip lists what is missing
+        raise UsageError(misfit(config.clip, config.clip_weights) or str(error)) from None
     if sum(p.nbytes for part in (network.vit, network.upsampler) for p in part.parameters()) > LARGEST:
         raise UsageError(
             f"CLIP {config.clip} has more than 2 GB of weights, which no ONNX file holds: take a smaller one"

@@ -17,6 +17,7 @@ from rsseg_edge.bundle import Bundle
 from rsseg_edge.engines.onnx_file import Signature, TensorInfo, read_signature
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.export.request import Say
+from rsseg_edge.sinks.part_file import write_synced
 
 CONFIG, LABELS = "config.pbtxt", "labels.txt"
 _TYPES = {
@@ -88,12 +89,12 @@ def _write_model(folder: Path, model: bytes, config: str, labels: Sequence[str])
         texts = {CONFIG: config} | ({LABELS: "".join(f"{label}\n" for label in labels)} if labels else {})
         for name, text in texts.items():
             partial = folder / f".{name}.partial"
-            _write(partial, text.encode())
+            write_synced(partial, text.encode())
             os.replace(partial, folder / name)
         version = 1 + max((int(f.name) for f in folder.iterdir() if f.name.isdecimal()), default=0)
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir()
-        _write(fresh / "model.onnx", model)
+        write_synced(fresh / "model.onnx", model)
         fresh.rename(folder / str(version))
     except OSError as error:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -102,10 +103,3 @@ def _write_model(folder: Path, model: bytes, config: str, labels: Sequence[str])
                 (folder / f".{name}.partial").unlink()
         raise RssegError(f"cannot write {folder}: {error.strerror}; its earlier versions are kept") from None
     return version
-
-
-def _write(path: Path, data: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())

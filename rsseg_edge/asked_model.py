@@ -73,11 +73,21 @@ def open_model(
     say: Say | None = None,
     shared: BatchCounts | None = None,
 ) -> AskedModel:
-    """Open a bundle; arguments beside the question are those of :func:`rsseg_edge.segmenter.load`.
+    """Open the bundle that a question names and ask it.
+
+    Args:
+        question: which model, and what it looks for.
+        long_side: this and what follows are given to :func:`rsseg_edge.segmenter.load` as they are.
+        threads: cores of one inference.
+        engine: what runs the network.
+        precision: of the network.
+        say: told which engine runs and why.
+        shared: counts what goes through the network together, where several threads infer.
 
     Raises:
-        UsageError: the bundle is not there, or cannot be asked that.
-        RssegError: it is damaged.
+        UsageError: there is no such bundle, engine or precision; the model takes no sentences or no classes, or needs
+            some; or ``classes_only`` names a class that it does not have.
+        RssegError: the bundle is damaged.
     """
     segmenter = load(
         question.model, long_side=long_side, threads=threads, engine=engine, precision=precision, say=say, shared=shared

@@ -203,6 +203,7 @@ class Job:
         self._pipeline = Pipeline(self.source.frames(), self.temporal or self.segmenter, self.sinks, flow)
         if board is not None:
             board.stages = self._pipeline.stages
+            board.pushes = [push.monitor for push in self.pushes]
 
     def run(self, on_result: Callable[[Result], None] | None = None) -> Outcome:
         """See :meth:`rsseg_edge.pipeline.Pipeline.run`."""

@@ -143,9 +143,10 @@ def load(
         engine: what runs the network; see :func:`rsseg_edge.engines.choose.open_engine`.
         precision: of the graphs, where the bundle has more than one; None takes the faster one, see
             :func:`rsseg_edge.variants.choose_precision`.
-        say: told in a line which engine it is and why, and what takes long; None writes it to the log ``rsseg_edge``.
-        shared: given, any number of threads may infer at once, and where the graph takes a batch, what they ask for at
-            the same time goes through it together; counted here.
+        say: told in one line which engine runs and why, and in one more before a wait such as an engine's build; None
+            writes them to the log ``rsseg_edge``.
+        shared: lets any number of threads infer at once, and counts: images that wait at the same time go through the
+            network as one batch where its graph takes one, in turn where it does not. None is for one thread.
 
     Returns:
         For a bundle of an open vocabulary, an
@@ -183,7 +184,7 @@ def open_in_precision(
     engine: EngineName = "auto",
     say: Say | None = None,
 ) -> Bundle:
-    """The bundle that :func:`load` runs, see there: one of its precisions, as if it had no other.
+    """The bundle that :func:`load` runs, for the same arguments: one of its precisions, as if it had no other.
 
     Raises:
         UsageError: no such bundle, or it has no such precision.

@@ -37,11 +37,14 @@ def restored(model: onnx.ModelProto) -> SegEarthOVTiny:
             state[name] = given
             missing.discard(name)
     missing |= set(unfit)
-    # What is left are the linear layers of the blocks, which stand in the graph in the order of the network.
-    linear = iter([n.input[1] for n in model.graph.node if n.op_type == "MatMul" and n.input[1].startswith("val_")])
+    # What is left are the linear layers of the blocks, which stand in the graph in the order of the network; the
+    # matrices of an upsampler between them have other shapes.
+    factors = [found[n.input[1]].T for n in model.graph.node if n.op_type == "MatMul" and n.input[1] in found]
+    linear = iter(factors)
     for name in [n for n in state if n in missing and state[n].ndim == 2]:
-        state[name] = found[next(linear)].T.contiguous()
-        missing.discard(name)
+        if (given := next((factor for factor in linear if factor.shape == state[name].shape), None)) is not None:
+            state[name] = given.contiguous()
+            missing.discard(name)
     if missing:
         raise ValueError(f"the graph lacks {sorted(missing)}")
     network.load_state_dict(state)

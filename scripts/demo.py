@@ -116,9 +116,10 @@ def main() -> int:
         fly(options.wheel, video)
     command = [str(Path(sys.executable).with_name("rsseg-run")), str(video), "--model", options.model, "-o"]
     print(f"$ rsseg-run {video} --model {options.model} -o {options.out}", flush=True)
-    code = subprocess.run([*command, str(options.out)], check=False).returncode
     overlay, sheet = options.out / "overlay.mp4", options.out / "contact_sheet.png"
-    if overlay.exists():
+    before = overlay.stat().st_mtime_ns if overlay.exists() else None
+    code = subprocess.run([*command, str(options.out)], check=False).returncode
+    if overlay.exists() and overlay.stat().st_mtime_ns != before:  # an older one is of another run
         contact_sheet(video, overlay, sheet)
         print(f"look at {overlay} and {sheet}")
     return code

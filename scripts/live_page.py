@@ -1,8 +1,9 @@
 """The live page in a real browser without a screen: each step is waited for and told, and a screenshot is taken.
 
 The input is a live stream of a generated flight. Steps: the picture arrives and moves; classes change by typing; a
-mistake is answered on the page; a class is switched off and on; the stream is lost and comes back; the run itself is
-killed and comes back. Needs selenium, chromium and chromedriver: pip install selenium; apt install chromium-driver.
+mistake is answered on the page; a class is switched off and on; who gets the overlay is told; the stream is lost and
+comes back; the run itself is killed and comes back. Needs selenium, chromium and chromedriver: pip install selenium;
+apt install chromium-driver.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -22,7 +24,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from transport_sender import TransportSender, free_port
+from loopback import free_port, is_listening
+from transport_sender import TransportSender
 
 from rsseg_edge.datasets.scenes.clip import generate_clip
 
@@ -52,8 +55,10 @@ class Page:
 
         options = webdriver.ChromeOptions()
         options.page_load_strategy = "none"  # the picture never ends to load
-        for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", f"--window-size={width},{height}"):
+        # No sandbox: it starts neither for root nor in most containers, whose /dev/shm is too small, too.
+        for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
             options.add_argument(argument)
+        options.add_argument(f"--window-size={width},{height}")
         if dark:
             options.add_argument("--force-dark-mode")
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
@@ -129,25 +134,22 @@ def main() -> None:
     options = parser.parse_args()
     flight = [np.asarray(sample.image) for sample in generate_clip(900_001, LOOP, HEIGHT, WIDTH)]
     there_and_back = [*flight, *flight[-2:0:-1]]
-    stream_port, page_port = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_STREAM)
+    stream_port, page_port = free_port(socket.SOCK_DGRAM), free_port()
     sender = TransportSender(lambda n: there_and_back[n % len(there_and_back)], RATE, stream_port)
     sender.start()
-    with tempfile.TemporaryDirectory() as out:
+    with tempfile.TemporaryDirectory() as out, socket.socket(type=socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
         command = [sys.executable, "-I", "-c", "from rsseg_edge.cli.run import main; main()"]
         command += [f"udp://127.0.0.1:{stream_port}"]
         command += ["--model", "segearth-ov-tiny", "--fast", "--long-side", "320", "-o", out]
-        command += ["--to", f"live://:{page_port}"]
+        command += ["--to", f"live://:{page_port}", "--to", f"udp://127.0.0.1:{receiver.getsockname()[1]}"]
 
         def run() -> subprocess.Popen[bytes]:
             return subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
-        def listening() -> bool:
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", page_port)) == 0
-
         process, page = run(), None
         try:
-            steps = [wait("the page is served", listening)]
+            steps = [wait("the page is served", lambda: is_listening(page_port))]
             width, height = (int(side) for side in options.window.split("x"))
             page = Page(f"http://localhost:{page_port}/", width, height, dark=options.dark)
             steps += drive(page, sender)
@@ -193,6 +195,7 @@ def drive(page: Page, sender: TransportSender) -> list[dict[str, Any]]:
         page.toggle(name)
     steps.append(wait("and are again", lambda: look(page)[0]))
     steps[-1]["colour"] = {"with": with_all[1], "without": without[1], "again": look(page)[1]}
+    steps.append(wait("a receiver is told of", lambda: re.search(r"streaming, [1-9]\d* sent", page.text("pushes"))))
     sender.paused = True
     steps.append(wait("a stream that is lost is told", lambda: page.text("state") == "lost"))
     sender.paused = False

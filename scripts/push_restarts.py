@@ -1,7 +1,7 @@
 """The overlay pushed to an RTSP server that is killed and started again at random moments, as JSON.
 
 Tells how long each return took from the moment at which the server listened, how long the run was held up at most, and
-what was dropped. The server is GStreamer's, run by the system's Python; its packages are those of rtsp_restarts.py.
+what was dropped. The server is that of rtsp_server.py, which names the packages that it needs.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import socket
-import subprocess
 import tempfile
 import threading
 import time
@@ -20,8 +18,9 @@ from pathlib import Path
 
 import av
 import numpy as np
+from loopback import free_port
 from numbered_frames import SIDE, Squares, picture
-from transport_sender import free_port
+from rtsp_server import serve_receiver, url
 
 from rsseg_edge.monitor import State
 from rsseg_edge.postprocess.drawing import Drawing
@@ -29,33 +28,7 @@ from rsseg_edge.sinks.destination import parse_destination
 from rsseg_edge.sinks.push import OverlayPush
 from rsseg_edge.types import Frame, Result, VideoFormat
 
-PYTHON = "/usr/bin/python3"
-SERVER = """
-import sys, gi
-gi.require_version("Gst", "1.0"); gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer
-Gst.init(None)
-server, factory = GstRtspServer.RTSPServer(), GstRtspServer.RTSPMediaFactory()
-server.set_address("127.0.0.1"); server.set_service(sys.argv[1])
-factory.set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
-factory.set_launch("( rtph264depay name=depay0 ! video/x-h264,stream-format=byte-stream,alignment=au ! "
-    "filesink buffer-mode=2 location=" + sys.argv[2] + " )")
-server.get_mount_points().add_factory("/cam", factory); server.attach(None); GLib.MainLoop().run()
-"""
 RATE, SCALE = 30, 5  # frames a second; the side of a frame is so many times that of a number's picture
-
-
-def serve(port: int, target: Path) -> subprocess.Popen[bytes]:
-    """A server that listens and writes what it gets into a file."""
-    command = [PYTHON, "-c", SERVER, str(port), str(target)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while server.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 0.1).close()
-            return server
-        except OSError:
-            time.sleep(0.01)
-    raise SystemExit("error: the RTSP server does not start; see --help of rtsp_restarts.py for its packages")
 
 
 class Camera(threading.Thread):
@@ -91,14 +64,14 @@ def main() -> None:
     parser.add_argument("--transport", choices=("tcp", "udp"), default="tcp")
     parser.add_argument("--seed", type=int, default=5)
     options = parser.parse_args()
-    chance, port = random.Random(options.seed), free_port(socket.SOCK_STREAM)
+    chance, port = random.Random(options.seed), free_port()
     side = SIDE * SCALE
     video = VideoFormat(None, side, side, Fraction(RATE), Fraction(1, 90_000))
-    draw, where = Drawing(None, 0.5).on_video(video), parse_destination(f"rtsp://127.0.0.1:{port}/cam")
+    draw, where = Drawing(None, 0.5).on_video(video), parse_destination(url(port))
     sink = OverlayPush(where, video, draw, threads=1, say=lambda line: None, transport=options.transport)
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{at}.h264" for at in range(options.restarts + 1)]
-        server = serve(port, files[0])
+        server = serve_receiver(port, files[0])
         sink.open()
         camera = Camera(sink, video)
         camera.start()
@@ -109,7 +82,7 @@ def main() -> None:
             server.wait()
             time.sleep(chance.uniform(0.2, 2.5))
             connections = sink.monitor.status().connections
-            server = serve(port, file)
+            server = serve_receiver(port, file)
             begin = time.monotonic()
             while time.monotonic() < begin + 30 and sink.monitor.status().connections == connections:
                 time.sleep(0.01)

@@ -1,8 +1,7 @@
 """A live stream from an RTSP server on this machine that is killed and started again at random moments, as JSON.
 
 Tells how long each return took from the moment at which the server listened, the age of what was shown, and memory.
-The server is GStreamer's, run by the system's Python: apt install python3-gi gir1.2-gst-rtsp-server-1.0
-gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly.
+The server is that of rtsp_server.py, which names the packages that it needs.
 """
 
 from __future__ import annotations
@@ -11,45 +10,19 @@ import argparse
 import json
 import os
 import random
-import socket
-import subprocess
 import threading
 import time
 from pathlib import Path
 
+from loopback import free_port
 from numbered_frames import Squares
+from rtsp_server import serve_camera, url
 
 from rsseg_edge.flow import Flow
 from rsseg_edge.pipeline import Pipeline
 from rsseg_edge.sources.base import Selection
 from rsseg_edge.sources.stream import LiveStream
 from rsseg_edge.types import Result
-
-PYTHON = "/usr/bin/python3"
-SERVER = """
-import sys, gi
-gi.require_version("Gst", "1.0"); gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer
-Gst.init(None)
-server, factory = GstRtspServer.RTSPServer(), GstRtspServer.RTSPMediaFactory()
-server.set_address("127.0.0.1"); server.set_service(sys.argv[1])
-factory.set_shared(True)
-factory.set_launch("( videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=30/1 ! "
-    "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=15 ! rtph264pay name=pay0 pt=96 config-interval=1 )")
-server.get_mount_points().add_factory("/cam", factory); server.attach(None); GLib.MainLoop().run()
-"""
-
-
-def serve(port: int) -> subprocess.Popen[bytes]:
-    """A server that listens."""
-    server = subprocess.Popen([PYTHON, "-c", SERVER, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while server.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 0.1).close()
-            return server
-        except OSError:
-            time.sleep(0.01)
-    raise SystemExit("the RTSP server does not start; see --help for its packages")
 
 
 def resident() -> float:
@@ -65,13 +38,9 @@ def main() -> None:
     parser.add_argument("--max-lag", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=5)
     options = parser.parse_args()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    chance, server = random.Random(options.seed), serve(port)
-    stream = LiveStream(
-        f"rtsp://127.0.0.1:{port}/cam", Selection(), threads=1, report=print, transport=options.transport
-    )
+    port = free_port()
+    chance, server = random.Random(options.seed), serve_camera(port)
+    stream = LiveStream(url(port), Selection(), threads=1, report=print, transport=options.transport)
     arrivals: list[float] = []
     flow = Flow((stream.monitor,), live=True, max_lag=options.max_lag)
     pipeline = Pipeline(stream.frames(), Squares(), [], flow)
@@ -87,7 +56,7 @@ def main() -> None:
         server.kill()
         server.wait()
         time.sleep(chance.uniform(0, 2.5))
-        server = serve(port)
+        server = serve_camera(port)
         begin = time.monotonic()
         while time.monotonic() < begin + 30 and not (arrivals and arrivals[-1] > begin):
             time.sleep(0.01)

@@ -14,8 +14,9 @@ import time
 
 import cv2
 import numpy as np
+from loopback import free_port
 from numbered_frames import SIDE, Squares, number, picture
-from transport_sender import TransportSender, free_port
+from transport_sender import TransportSender
 
 from rsseg_edge.flow import Flow
 from rsseg_edge.pipeline import Pipeline

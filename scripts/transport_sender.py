@@ -72,10 +72,3 @@ class TransportSender(threading.Thread):
         self._end.set()
         self.join()
         self._socket.close()
-
-
-def free_port(kind: socket.SocketKind) -> int:
-    """A port of this machine that nobody uses."""
-    with socket.socket(type=kind) as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])

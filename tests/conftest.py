@@ -7,8 +7,6 @@ import json
 import os
 import socket
 import subprocess
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +15,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from loopback import free_port
+from transport_sender import TransportSender
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "parity"
 CLASSES = {"dark": [200, 40, 40], "middle": [40, 200, 40], "bright": [40, 40, 200]}
@@ -200,46 +200,22 @@ def small_tiny():
     return build
 
 
-SENDER_RATE = 50
-
-
 class Sender:
-    """Sends MPEG-TS over UDP on the loopback, a frame every 20 ms, its number in its brightness."""
+    """Sends MPEG-TS over UDP on the loopback, a frame every 20 ms; each start begins a new stream."""
 
     def __init__(self) -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    @property
-    def address(self) -> str:
-        return f"udp://127.0.0.1:{self.port}"
+        self.port = free_port(socket.SOCK_DGRAM)
+        self.address = f"udp://127.0.0.1:{self.port}"
+        self._thread: TransportSender | None = None
 
     def start(self) -> None:
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._send, daemon=True)
+        self._thread = TransportSender(lambda number: np.full((64, 96), number % 200 + 20, np.uint8), 50, self.port)
         self._thread.start()
 
     def stop(self) -> None:
-        self._stop.set()
         if self._thread is not None:
-            self._thread.join()
-
-    def _send(self) -> None:
-        with av.open(f"{self.address}?pkt_size=1316", "w", format="mpegts") as output:
-            video = output.add_stream(
-                "libx264", rate=SENDER_RATE, options={"preset": "ultrafast", "tune": "zerolatency", "g": "10"}
-            )
-            video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
-            number = 0
-            while not self._stop.is_set():
-                picture = av.VideoFrame.from_ndarray(np.full((64, 96, 3), number % 200 + 20, np.uint8), format="rgb24")
-                picture.pts = number
-                output.mux(video.encode(picture))
-                number += 1
-                time.sleep(1 / SENDER_RATE)
+            self._thread.stop()
+            self._thread = None
 
 
 @pytest.fixture

@@ -45,6 +45,6 @@ def test_a_network_that_is_too_slow_shows_few_frames_and_none_that_is_old() -> N
 )
 def test_the_page_in_a_real_browser(tmp_path: Path) -> None:
     found = told("live_page.py", "--linger", 1, "--screenshot", tmp_path / "page.png")
-    assert len(found["steps"]) == 12
+    assert len(found["steps"]) == 13
     assert found["complaints"] == []
     assert (tmp_path / "page.png").stat().st_size > 20_000

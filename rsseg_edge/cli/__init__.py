@@ -35,16 +35,26 @@ class PrecisionChoice(str, Enum):
     int8 = "int8"
 
 
-def run_app(app: typer.Typer) -> NoReturn:
+def run_app(app: typer.Typer, extra: str | None = None) -> NoReturn:
     """Run a typer app and exit: 0 done, 1 it failed, 2 the request cannot be met, 130 interrupted.
 
     A user's mistake or a broken file is one line on stderr; only a defect of ours shows a traceback.
+
+    Args:
+        app: the command.
+        extra: of the package, which brings what the command needs beyond an edge install.
     """
     try:
         app()
     except RssegError as error:
         say(f"error: {error}")
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if extra is None or missing in ("", "rsseg_edge"):
+            raise
+        say(f"error: {missing} is not installed: pip install 'rsseg-edge[{extra}]'")
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     sys.exit(0)

@@ -138,6 +138,7 @@ def _generate(path: Path, frames: int) -> None:
 def _print(measured: Measured) -> None:
     import numpy as np
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from rsseg_edge.bench.contestants import OURS
@@ -145,7 +146,7 @@ def _print(measured: Measured) -> None:
     console = Console()
     about = Table.grid(padding=(0, 2))
     for key, value in measured.about.items():
-        about.add_row(f"[dim]{key}[/]", value)
+        about.add_row(f"[dim]{key}[/]", escape(value))
     console.print(about)
     columns = ("median", "±", "p90", "p99", "core")
     table = Table("alone", *(f"{name} [dim]ms[/]" for name in columns), "frames/s", box=None)
@@ -165,7 +166,7 @@ def _print(measured: Measured) -> None:
     if measured.power:
         joules = measured.power.joules(measured.frames)
         figures = f"{measured.power.watts:.1f} W, {joules:.3f} J a frame, " if joules is not None else ""
-        console.print(f"power: {figures}{measured.power.source}")
+        console.print(f"power: {figures}{escape(measured.power.source)}")
     if measured.contest:
         for name, wall in measured.contest.wall.items():
             by_ours = (
@@ -176,11 +177,11 @@ def _print(measured: Measured) -> None:
             ratio = by_ours and f", {by_ours} of ours"
             console.print(f"{name}: {1e3 * float(np.median(wall)):.1f} ms{ratio}")
         for name, why in measured.contest.absent.items():
-            console.print(f"[dim]{name}: {why}[/]")
+            console.print(f"[dim]{escape(name)}: {escape(why)}[/]")
     if roof := measured.roofline:
         console.print(f"predicted on {roof.board.name}: {1e3 * roof.total:.2f} ms at the least")
     if measured.accuracy:
-        console.print("accuracy, %: " + ", ".join(f"{k} {v:.1f}" for k, v in measured.accuracy.items()))
+        console.print("accuracy, %: " + ", ".join(f"{escape(k)} {v:.1f}" for k, v in measured.accuracy.items()))
 
 
 def main() -> None:

@@ -128,11 +128,8 @@ def export(
         raise UsageError("--batch is for a bundle of segclip in fp32 or fp16")
     canvas = _size(size)
     named = None if classes is None else tuple(name.strip() for name in classes.split(";") if name.strip())
-    try:
-        from rsseg_edge.export.build import export as build
-        from rsseg_edge.export.request import Request
-    except ImportError as error:
-        raise UsageError(f"rsseg-export needs {error.name}: pip install 'rsseg-edge[export]'") from None
+    from rsseg_edge.export.build import export as build
+    from rsseg_edge.export.request import Request
 
     def measure(bundle: Path) -> tuple[Score, ...]:
         from rsseg_edge.evaluation.score import score_bundle
@@ -237,7 +234,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
 
 def main() -> None:
     """Entry point of ``rsseg-export``."""
-    run_app(app)
+    run_app(app, extra="export")
 
 
 if __name__ == "__main__":

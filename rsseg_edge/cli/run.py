@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from rsseg_edge.cli import INTERRUPTED, EngineChoice, PrecisionChoice, run_app, say, stop_by_signal
-
-if TYPE_CHECKING:
-    from rsseg_edge.variants import PrecisionName
-
-
-class RtspTransport(str, Enum):
-    """How packets of an RTSP stream travel."""
-
-    tcp = "tcp"
-    udp = "udp"
-
+from rsseg_edge.cli import EngineChoice, PrecisionChoice, run_app
+from rsseg_edge.cli.options import RtspTransport, SceneOptions, field_of_view, refuse
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -164,9 +151,9 @@ def run(
     (classes as a COG), .gpkg (polygons), .csv and .json (areas), .png (quick-look), .html (map) and .stac.json. Memory
     does not grow with its area. A run that was stopped in any way goes on when the same command is given again.
 
-    A live stream (rtsp://, rtsps://, udp://, srt://; '/dev/video0?size=1280x720&rate=30' for a USB camera, csi://0 for
-    one on a Jetson's CSI port) is shown at its newest frame; it is opened again when it is lost, until Ctrl-C. Of
-    standard input (-) every frame is taken; with --latest the newest, for a pipe that is live.
+    A live stream (rtsp://, rtsps://, udp://; '/dev/video0?size=1280x720&rate=30' for a USB camera, csi://0 for one on a
+    Jetson's CSI port) is shown at its newest frame; it is opened again when it is lost, until Ctrl-C. Of standard input
+    (-) every frame is taken; with --latest the newest, for a pipe that is live.
 
     Several videos and streams run at once: each has its results in OUT/NAME and memory of its own, one that fails does
     not stop the others, and what waits for the network at the same time goes through it as one batch where the model
@@ -183,21 +170,9 @@ def run(
     3 parts of a scene could not be read and have no data now, 130 interrupted.
     """
     from rsseg_edge.asked_model import Vocabulary
-    from rsseg_edge.cli.log import beside_log, start_log
-    from rsseg_edge.cli.progress import FrameProgress
-    from rsseg_edge.cli.summary import (
-        print_pushes,
-        print_steadiness,
-        print_stream,
-        print_table,
-        pushes_json,
-        say_asked,
-        steadiness_json,
-        stream_json,
-        summary_json,
-    )
+    from rsseg_edge.cli.log import start_log
     from rsseg_edge.errors import UsageError
-    from rsseg_edge.job import Job, Request
+    from rsseg_edge.job import Request
     from rsseg_edge.maps import MapRequest
     from rsseg_edge.outputs import Outputs
     from rsseg_edge.prompts.vocabulary import split_classes
@@ -208,114 +183,53 @@ def run(
 
     if log is not None:
         start_log(log, as_json)
-    problems: list[str] = []
-
-    def report(line: str) -> None:
-        problems.append(line)
-        say(f"warning: {line}")
-
-    names = None if classes_only is None else [name.strip() for name in classes_only.split(",")]
     if classes is None and (background is not None or threshold is not None):
         raise UsageError("--background and --threshold go with --classes 'A,B; C'")
-    vocabulary = None
-    if classes is not None:
-        vocabulary = Vocabulary(split_classes(classes), background, threshold)
-    scene_options = {
-        "--bands": bands, "--stretch": stretch, "--tile": tile, "--overlap": overlap,
-        "--confidence": confidence, "--probabilities": probabilities, "--polygons": polygons, "--simplify": simplify,
-        "--overwrite": overwrite,
-        "--workers": workers, "--cluster": cluster,
-    }  # fmt: skip
-    number: PrecisionName | None = precision.value if precision else None
+    of_scene = SceneOptions(
+        bands, stretch, tile, overlap, confidence, probabilities, polygons, simplify, overwrite, workers, cluster
+    )
     scenes = scene_inputs_of(where)
-    if scenes is not None:
-        frame_options = {
+    if scenes is None:
+        refuse(of_scene.by_name(), f"{{}} is for georeferenced scenes, and {where[0]} is none")
+    else:
+        of_frames = {
             "--class-maps": class_maps, "--long-side": long_side, "--max-frames": max_frames, "--stride": stride != 1,
             "--start": start, "--end": end, "--refer": refer or None, "--geo": geo, "--geo-merge": geo_merge,
             "--mosaic": mosaic, "--telemetry": telemetry, "--telemetry-offset": telemetry_offset, "--dem": dem,
             "--ground": ground, "--fov": fov, "--mount": mount,
             "--class-video": class_video, "--coco": coco, "--to": to or None, "--max-mbit": max_mbit,
             "--smooth": smooth, "--keyframes": keyframes != 1, "--flicker": flicker, "--latest": latest,
+            "--max-lag": max_lag, "--live": live, "--token": token,
         }  # fmt: skip
-        _refuse(frame_options, f"{where[0]} is georeferenced: {{}} is for videos and images")
-        from rsseg_edge.cli.scenes import SceneArguments, run_scenes
-
-        given = SceneArguments(
-            bands,
-            stretch,
-            gsd,
-            tile,
-            overlap,
-            confidence,
-            probabilities,
-            polygons,
-            simplify,
-            overwrite,
-            workers,
-            cluster,
-        )
-        run_scenes(scenes, given, model, out, vocabulary, fast, names, alpha, threads, engine.value, as_json, number)
-        return
-    _refuse(scene_options, f"{{}} is for georeferenced scenes, and {where[0]} is none")
-    selection = Selection(start, end, stride, max_frames)
-    maps = MapRequest(geo, geo_merge, mosaic, gsd, telemetry, telemetry_offset, dem, ground, _field_of_view(fov), mount)
+        refuse(of_frames, f"{where[0]} is georeferenced: {{}} is for videos and images")
     one_run = len(where) == 1 or all(kind_of(given) is Kind.stills for given in where)
     request = Request(
-        where[0], model, out, selection, names, alpha, class_maps, long_side, threads,
-        vocabulary=vocabulary, fast=fast, sentences=refer or (), maps=maps, engine=engine.value, precision=number,
+        where[0], model, out, Selection(start, end, stride, max_frames),
+        None if classes_only is None else [name.strip() for name in classes_only.split(",")],
+        alpha, class_maps, long_side, threads,
+        vocabulary=None if classes is None else Vocabulary(split_classes(classes), background, threshold),
+        fast=fast, sentences=refer or (),
+        maps=MapRequest(
+            geo, geo_merge, mosaic, gsd if scenes is None else None, telemetry, telemetry_offset, dem, ground,
+            field_of_view(fov), mount,
+        ),
+        engine=engine.value, precision=precision.value if precision else None,
         steadiness=Steadiness(smooth, keyframes), flicker=flicker, max_lag=max_lag, transport=rtsp_transport.value,
         live_page=live, token=token, outputs=Outputs(to or (), max_mbit, class_video, coco),
         also=where[1:] if one_run else (), latest=latest,
     )  # fmt: skip
-    if not one_run:
+    if scenes is not None:
+        from rsseg_edge.cli.scenes import run_scenes
+
+        run_scenes(scenes, request, of_scene, gsd, as_json)
+    elif one_run:
+        from rsseg_edge.cli.single import run_single
+
+        run_single(request, as_json, log)
+    else:
         from rsseg_edge.cli.several import run_several
 
         run_several(request, where, as_json, log)
-        return
-    job = Job(request, report, say)
-    say_asked(job.model)
-    stop_by_signal(job.stop)
-    with FrameProgress(job.source.expected) as progress:
-        outcome = job.run(on_result=progress.advance)
-    if as_json:
-        more = steadiness_json(job) | stream_json(job) | pushes_json(job)
-        print(summary_json(outcome, job.counted(outcome), problems, more))
-    else:
-        with beside_log(log):
-            print_table(outcome, job.counted(outcome), out)
-            print_steadiness(job, outcome)
-            print_stream(job)
-            print_pushes(job)
-    if outcome.error is not None:
-        raise outcome.error
-    if outcome.stopped:
-        say(f"interrupted: {outcome.frames} frames are in {out}")
-        sys.exit(INTERRUPTED)
-    if problems:
-        sys.exit(1)
-
-
-def _refuse(options: Mapping[str, object], message: str) -> None:
-    """Refuse options that were given though they mean nothing here; the message has ``{}`` for their names."""
-    from rsseg_edge.errors import UsageError
-
-    given = [name for name, value in options.items() if value not in (None, False, 0.0)]
-    if given:
-        raise UsageError(message.format(", ".join(given)))
-
-
-def _field_of_view(text: str | None) -> tuple[float, float | None] | None:
-    from rsseg_edge.errors import UsageError
-
-    if text is None:
-        return None
-    try:
-        angles = [float(part) for part in text.split(",")]
-    except ValueError:
-        angles = []
-    if len(angles) not in (1, 2):
-        raise UsageError(f"--fov {text}: degrees, as 62 or 62,38")
-    return angles[0], angles[1] if len(angles) == 2 else None
 
 
 def main() -> None:

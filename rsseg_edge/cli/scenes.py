@@ -6,16 +6,16 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rsseg_edge.asked_model import Vocabulary
 from rsseg_edge.cli import INTERRUPTED, say
+from rsseg_edge.cli.options import SceneOptions
 from rsseg_edge.cli.progress import PixelProgress
 from rsseg_edge.cli.scene_summary import lost, print_all, print_scene, scenes_json
-from rsseg_edge.engines.choose import EngineName
+from rsseg_edge.cli.summary import say_encoded
 from rsseg_edge.errors import RssegError, UsageError
+from rsseg_edge.job import Request
 from rsseg_edge.scenes.all_scenes import ALL_SCENES, SceneDone, all_scenes_csv
 from rsseg_edge.scenes.polygon_files import parse_formats
 from rsseg_edge.scenes.probe import SceneInput
@@ -26,60 +26,36 @@ from rsseg_edge.scenes.stretch import parse_bands, parse_percentiles
 from rsseg_edge.scenes.units import Pool
 from rsseg_edge.sinks.geo_package import require_geo
 from rsseg_edge.sinks.part_file import write_file
-from rsseg_edge.variants import PrecisionName
 
 INCOMPLETE = 3
 
 
-@dataclass(frozen=True)
-class SceneArguments:
-    """Options of the command line, None where they were not given."""
-
-    bands: str | None
-    stretch: str | None
-    gsd: float | None
-    tile: int | None
-    overlap: int | None
-    confidence: bool
-    probabilities: bool
-    polygons: str | None
-    simplify: float | None
-    overwrite: bool
-    workers: int | None
-    cluster: str | None
-
-
 def run_scenes(
-    scenes: Sequence[SceneInput],
-    given: SceneArguments,
-    model: str,
-    out: Path,
-    vocabulary: Vocabulary | None,
-    fast: bool,
-    classes_only: Sequence[str] | None,
-    alpha: float,
-    threads: int | None,
-    engine: EngineName,
-    as_json: bool,
-    precision: PrecisionName | None = None,
+    scenes: Sequence[SceneInput], given: Request, options: SceneOptions, gsd: float | None, as_json: bool
 ) -> None:
     """Do every scene; exit with 3 where parts could not be read, with 1 where a whole scene failed.
 
     A single scene's error is raised; of several, each is reported and the others go on.
+
+    Args:
+        scenes: the inputs.
+        given: what scenes have in common with other inputs.
+        options: what they have not.
+        gsd: metres a pixel that the network is to see; None as in :class:`rsseg_edge.scenes.settings.SceneRequest`.
+        as_json: print JSON in place of tables.
 
     Raises:
         UsageError: the request cannot be met.
         RssegError: the only scene failed.
     """
     require_geo("a georeferenced scene")
-    request = _request(given, model, out, vocabulary, fast, classes_only, alpha, threads, engine, precision)
-    with _pool(given) as pool:
-        _run_all(SceneJob(request, pool, say), scenes, out, as_json)
+    request = _request(given, options, gsd)
+    with _pool(options) as pool:
+        _run_all(SceneJob(request, pool, say), scenes, request.out, as_json)
 
 
 def _run_all(job: SceneJob, scenes: Sequence[SceneInput], out: Path, as_json: bool) -> None:
-    if job.change is not None and job.change.encoded:
-        say(f"{job.change.encoded} new words encoded in {job.change.seconds:.1f} s; they are kept for the next run")
+    say_encoded(job.change)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     done: list[SceneDone] = []
     for scene, name in zip(scenes, scene_names(scenes), strict=True):
@@ -113,51 +89,40 @@ def _run_all(job: SceneJob, scenes: Sequence[SceneInput], out: Path, as_json: bo
 
 
 @contextmanager
-def _pool(given: SceneArguments) -> Iterator[Pool | None]:
-    if given.workers is None and given.cluster is None:
+def _pool(options: SceneOptions) -> Iterator[Pool | None]:
+    if options.workers is None and options.cluster is None:
         yield None
         return
-    if given.workers is not None and given.cluster is not None:
+    if options.workers is not None and options.cluster is not None:
         raise UsageError("--workers starts processes here, --cluster takes those of a scheduler: one of them")
     from rsseg_edge.scenes.cluster import DaskPool
 
-    with DaskPool(given.workers, given.cluster) as pool:
+    with DaskPool(options.workers, options.cluster) as pool:
         yield pool
 
 
-def _request(
-    given: SceneArguments,
-    model: str,
-    out: Path,
-    vocabulary: Vocabulary | None,
-    fast: bool,
-    classes_only: Sequence[str] | None,
-    alpha: float,
-    threads: int | None,
-    engine: EngineName,
-    precision: PrecisionName | None,
-) -> SceneRequest:
-    bands = None if given.bands is None else parse_bands(given.bands)
-    percentiles = None if given.stretch is None else parse_percentiles(given.stretch)
-    chosen: dict[str, Any] = {"tile": given.tile, "overlap": given.overlap, "simplify": given.simplify}
-    if given.overlap is None and given.tile is not None:
-        chosen["overlap"] = max(0, min(OVERLAP, given.tile // 2))
-    if given.polygons is not None:
-        chosen["polygons"] = parse_formats(given.polygons)
+def _request(given: Request, options: SceneOptions, gsd: float | None) -> SceneRequest:
+    bands = None if options.bands is None else parse_bands(options.bands)
+    percentiles = None if options.stretch is None else parse_percentiles(options.stretch)
+    chosen: dict[str, Any] = {"tile": options.tile, "overlap": options.overlap, "simplify": options.simplify}
+    if options.overlap is None and options.tile is not None:
+        chosen["overlap"] = max(0, min(OVERLAP, options.tile // 2))
+    if options.polygons is not None:
+        chosen["polygons"] = parse_formats(options.polygons)
     return SceneRequest(
-        model=model,
-        out=out,
+        model=given.model,
+        out=given.out,
         options=Options(bands, percentiles),
-        gsd=given.gsd,
-        vocabulary=vocabulary,
-        fast=fast,
-        classes_only=classes_only,
-        alpha=alpha,
-        confidence=given.confidence,
-        probabilities=given.probabilities,
-        threads=threads,
-        engine=engine,
-        precision=precision,
-        overwrite=given.overwrite,
+        gsd=gsd,
+        vocabulary=given.vocabulary,
+        fast=given.fast,
+        classes_only=given.classes_only,
+        alpha=given.alpha,
+        confidence=options.confidence,
+        probabilities=options.probabilities,
+        threads=given.threads,
+        engine=given.engine,
+        precision=given.precision,
+        overwrite=options.overwrite,
         **{name: value for name, value in chosen.items() if value is not None},
     )

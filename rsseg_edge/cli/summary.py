@@ -14,21 +14,28 @@ from rsseg_edge.asked_model import AskedModel
 from rsseg_edge.cli import say
 from rsseg_edge.job import Job
 from rsseg_edge.pipeline import Outcome
+from rsseg_edge.segmenters.open_vocabulary import Change
 
 
 def say_asked(model: AskedModel) -> None:
     """What was cut or had to be encoded of what a model was asked; on stderr, nothing where nothing was."""
     for note in model.notes:
         say(f"warning: {note}")
-    if model.change is not None and model.change.encoded:
-        say(f"{model.change.encoded} new words encoded in {model.change.seconds:.1f} s; they are kept for the next run")
+    say_encoded(model.change)
+
+
+def say_encoded(change: Change | None) -> None:
+    """How many words of a vocabulary were new and had to be encoded; on stderr, nothing where none was."""
+    if change is not None and change.encoded:
+        say(f"{change.encoded} new words encoded in {change.seconds:.1f} s; they are kept for the next run")
 
 
 def print_table(outcome: Outcome, counted: Sequence[str], out: Path) -> None:
     """Frames and rate, milliseconds of each stage, area share of each class; on stdout."""
     console = Console()
     rate = outcome.frames / outcome.seconds if outcome.seconds else 0.0
-    console.print(f"[bold]{outcome.frames}[/] frames in {outcome.seconds:.1f} s: [bold]{rate:.1f}[/] frames/s -> {out}")
+    told = f"[bold]{outcome.frames}[/] frames in {outcome.seconds:.1f} s: [bold]{rate:.1f}[/] frames/s"
+    console.print(f"{told} -> {escape(str(out))}", soft_wrap=True)
     if not outcome.frames:
         return
     stages = Table("stage", *[f"{name} [dim]ms[/]" for name in ("median", "p99")], box=None, pad_edge=False)

@@ -66,16 +66,13 @@ def train(
     The folder of the run gets model.safetensors (for rsseg-eval and rsseg-export), log.csv, curves.png and last.ckpt.
     Under torchrun the batch is shared by the processes.
     """
-    try:
-        from rsseg_edge.training.open_vocabulary.start import start_open_vocabulary
-        from rsseg_edge.training.recipe import parse_values
-        from rsseg_edge.training.referring.start import start_referring
-        from rsseg_edge.training.referring.task import is_referring
-        from rsseg_edge.training.session import Settings
-        from rsseg_edge.training.start import start_training
-        from rsseg_edge.training.task import Start
-    except ImportError as error:
-        raise UsageError(f"rsseg-train needs {error.name}: pip install 'rsseg-edge[train]'") from None
+    from rsseg_edge.training.open_vocabulary.start import start_open_vocabulary
+    from rsseg_edge.training.recipe import parse_values
+    from rsseg_edge.training.referring.start import start_referring
+    from rsseg_edge.training.referring.task import is_referring
+    from rsseg_edge.training.session import Settings
+    from rsseg_edge.training.start import start_training
+    from rsseg_edge.training.task import Start
 
     overrides = {
         "steps": steps,
@@ -108,7 +105,7 @@ def train(
 
 def main() -> None:
     """Entry point of ``rsseg-train``."""
-    run_app(app)
+    run_app(app, extra="train")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rsseg_edge.errors import RssegError
+from rsseg_edge.sinks.part_file import write_synced
 
 PLAN, RECORD = "engine.plan", "engine.json"
 _ONCE_A_BUILD = 1  # part of every key: raise it when the builder makes another engine of the same
@@ -122,8 +123,8 @@ class EngineCache:
         try:
             fresh.mkdir(parents=True)
             if plan:
-                _write(fresh / PLAN, plan)
-            _write(fresh / RECORD, (json.dumps(asdict(record), indent=2) + "\n").encode())
+                write_synced(fresh / PLAN, plan)
+            write_synced(fresh / RECORD, (json.dumps(asdict(record), indent=2) + "\n").encode())
             shutil.rmtree(folder, ignore_errors=True)
             fresh.rename(folder)
         except OSError as error:
@@ -175,7 +176,7 @@ class EngineCache:
         partial = path.with_suffix(f".{os.getpid()}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write(partial, timings)
+            write_synced(partial, timings)
             os.replace(partial, path)
         except OSError:  # without it the next build is slower, not wrong
             with suppress(OSError):
@@ -210,13 +211,6 @@ def _read_record(folder: Path) -> Record | None:
         return record if typed and identity.key == folder.name else None
     except (OSError, ValueError, TypeError, KeyError):
         return None
-
-
-def _write(path: Path, data: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _default_root() -> Path:

@@ -30,6 +30,10 @@ class Board:
         ask: changes them.
         stream: of a live input.
         alpha: weight of the classes' colours, 0..1.
+
+    Attributes:
+        stages: how long each stage of the run takes.
+        pushes: what is known of those that the overlay is sent to.
     """
 
     def __init__(self, kind: str | None, ask: Ask, stream: StreamMonitor | None, alpha: float) -> None:
@@ -42,6 +46,7 @@ class Board:
         self._history: deque[tuple[float, dict[str, float]]] = deque(maxlen=HISTORY)
         self._ended = False
         self.stages: Mapping[str, StageTimes] = {}
+        self.pushes: Sequence[StreamMonitor] = ()
 
     def show(self, result: Result) -> None:
         """Take a frame."""
@@ -115,7 +120,8 @@ class Board:
                 name: {"median_ms": round(1e3 * t.quantile(0.5), 2), "p99_ms": round(1e3 * t.quantile(0.99), 2)}
                 for name, t in self.stages.items()
             },
-            "stream": None,
+            "stream": None if self.stream is None else _status(self.stream),
+            "pushes": [_status(push) for push in self.pushes],
         }
         if result is not None:
             table, total = result.segmentation.table, result.segmentation.class_map.size
@@ -123,7 +129,9 @@ class Board:
                 {"name": name, "color": list(color), "share": round(int(pixels) / total, 5)}
                 for name, color, pixels in zip(table.names, table.colors, result.pixels, strict=True)
             ]
-        if self.stream is not None:
-            status = self.stream.status()
-            found["stream"] = asdict(status) | {"state": status.state.value, "largest_age": self.stream.ages.largest}
         return found
+
+
+def _status(monitor: StreamMonitor) -> dict[str, Any]:
+    status = monitor.status()
+    return asdict(status) | {"state": status.state.value, "largest_age": monitor.ages.largest}

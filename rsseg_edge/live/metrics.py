@@ -29,6 +29,13 @@ def _samples(state: Mapping[str, Any]) -> Iterator[Sample]:
             yield "rsseg_stage_seconds", "gauge", {"stage": stage, "quantile": quantile}, times[key] / 1e3
     for found in state["classes"]:
         yield "rsseg_class_share", "gauge", {"class": found["name"]}, found["share"]
+    for push in state["pushes"]:
+        to = {"to": push["name"]}
+        yield "rsseg_push_up", "gauge", to, int(push["state"] == "streaming")
+        yield "rsseg_push_frames_total", "counter", to, push["shown"]
+        yield "rsseg_push_connections_total", "counter", to, push["connections"]
+        for reason, count in push["dropped"].items():
+            yield "rsseg_push_dropped_frames_total", "counter", {**to, "reason": reason}, count
     stream = state["stream"]
     if stream is None:
         return

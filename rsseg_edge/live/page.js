@@ -80,17 +80,30 @@ function chart(history, classes) {
   }
 }
 
+function sum(counts) { return Object.values(counts).reduce((a, b) => a + b, 0); }
+
+function connections(count) { return `${count} connection${count === 1 ? "" : "s"}`; }
+
+function pushes(all) {
+  find("pushes").replaceChildren(...all.map(push => {
+    const row = document.createElement("li"), lost = push.state === "lost";
+    row.textContent = `to ${push.name}: ${push.state}, ${push.shown} sent, ${sum(push.dropped)} dropped, ${connections(push.connections)}` + (lost ? ` (${push.why})` : "");
+    row.classList.toggle("bad", lost);
+    return row;
+  }));
+}
+
 function show(state) {
   const source = state.stream, pill = find("state");
   pill.textContent = state.ended ? "ended" : source ? source.state : "running";
   pill.classList.toggle("bad", !!source && source.state !== "streaming");
   let numbers = `${state.frames} frames, ${state.rate.toFixed(1)} a second`;
   if (source) {
-    const dropped = Object.values(source.dropped).reduce((a, b) => a + b, 0);
     numbers += source.age === null ? "" : `, ${source.age.toFixed(2)} s old`;
-    numbers += `, ${dropped} dropped, ${source.connections} connection${source.connections === 1 ? "" : "s"}` + (source.state === "lost" ? ` (${source.why})` : "");
+    numbers += `, ${sum(source.dropped)} dropped, ${connections(source.connections)}` + (source.state === "lost" ? ` (${source.why})` : "");
   }
   find("numbers").textContent = numbers;
+  pushes(state.pushes);
   streams(state.streams);
   legend(state.classes);
   chart(state.history, state.classes);

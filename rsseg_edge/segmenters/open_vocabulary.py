@@ -15,40 +15,20 @@ from rsseg_edge.engines.choose import EngineName, Say, open_engine
 from rsseg_edge.engines.graph_file import read_graph
 from rsseg_edge.engines.shared import BatchCounts
 from rsseg_edge.errors import RssegError, UsageError
-from rsseg_edge.postprocess.enlarge import enlarge
+from rsseg_edge.postprocess.enlarge import at_size_of
 from rsseg_edge.preprocess.check import check_image
 from rsseg_edge.preprocess.fit import Fit, to_canvas
 from rsseg_edge.preprocess.windows import windows
-from rsseg_edge.prompts.colors import distinct_colors
 from rsseg_edge.prompts.vocabulary import parse_classes
 from rsseg_edge.prompts.words import WordFeatures
 from rsseg_edge.segmenters.scene_queries import SceneQueries
+from rsseg_edge.segmenters.word_classes import WordClasses, class_table
 from rsseg_edge.temporal.score_grid import ScoreGrid
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
-BACKGROUND = "background"
 BATCH_VALUES, KERNEL = 1 << 25, 64
 """Values that one call of the network may hold at its largest: 128 MB. A pixel has a cosine for every word, and about
 so many weights of its SimFeatUp kernel; more words mean fewer windows at once."""
-
-
-@dataclass(frozen=True, eq=False)
-class Vocabulary:
-    """The classes that an image is segmented into; immutable, so that no image sees two of them.
-
-    Attributes:
-        table: names (each class's first word) and colours.
-        text: float32 [Q, D]: a row of length 1 for each word.
-        class_index: int64 [Q]: class of each word.
-        background: class of pixels whose best class has less than ``threshold``.
-        threshold: 0..1.
-    """
-
-    table: ClassTable
-    text: npt.NDArray[np.float32]
-    class_index: npt.NDArray[np.int64]
-    background: int
-    threshold: float
 
 
 @dataclass(frozen=True)
@@ -82,8 +62,8 @@ class OpenVocabularySegmenter:
         long_side: images are scaled, up or down, to this longer side, in pixels.
         threads: cores of one inference; None takes all.
         engine: what runs the network; sentences are encoded on the CPU, once a word.
-        say: see :func:`rsseg_edge.segmenter.load`.
-        shared: see there.
+        say: told which engine runs and why; see :func:`rsseg_edge.segmenter.load`.
+        shared: counts what several threads infer together; see there, too.
 
     Attributes:
         fast: windows side by side in place of half overlapping, and cosines enlarged bilinearly in place of by
@@ -119,12 +99,12 @@ class OpenVocabularySegmenter:
         )
         self._words = WordFeatures(bundle, threads=threads)
         self._colors = {c.name: c.color for c in manifest.classes}
-        self._current: Vocabulary | None = None
+        self._current: WordClasses | None = None
         if manifest.vocabulary.words:
             self.set_classes(manifest.vocabulary.words)
 
     @property
-    def vocabulary(self) -> Vocabulary:
+    def vocabulary(self) -> WordClasses:
         """What the next image is segmented into.
 
         Raises:
@@ -165,22 +145,9 @@ class OpenVocabularySegmenter:
             raise UsageError(f"threshold {threshold:g}: a probability from 0 up to, not including, 1")
         parsed = parse_classes([*classes, background] if background else list(classes), spec.max_queries)
         text, encoded = self._words.features(parsed.words)
-        names = [c.split(",")[0].strip() for c in classes]
-        last: int | None = None
-        if background or threshold:
-            last = len(names)
-            names.append(BACKGROUND)
-        if len(names) > 255:
-            raise UsageError(f"{len(names)} classes: a class map holds 255")
-        if last is not None and BACKGROUND in names[:-1]:
-            # the class of that name takes the pixels below the threshold
-            last = names.index(BACKGROUND)
-            if background:
-                raise UsageError(f"'{BACKGROUND}' is one of the classes: give it there or as the background, not both")
-            names.pop()
-        table = ClassTable(tuple(names), distinct_colors(names, self._colors), last)
+        table = class_table(classes, background, threshold, self._colors)
         index = np.asarray(parsed.class_index, np.int64)
-        self._current = Vocabulary(table, text, index, last or 0, threshold)
+        self._current = WordClasses(table, text, index, table.background or 0, threshold, spec.logit_scale)
         return Change(encoded, time.perf_counter() - begin)
 
     def prepare(self, image: UInt8Array) -> Prepared:
@@ -217,14 +184,13 @@ class OpenVocabularySegmenter:
             RssegError: the engine failed.
         """
         vocabulary = self.vocabulary  # once: it may change while this runs
-        cosines = self._cosines(prepared, vocabulary)
-        return (*_decide(cosines, vocabulary, self._vocabulary_spec.logit_scale), vocabulary.table)
+        return (*vocabulary.decide(self._cosines(prepared, vocabulary)), vocabulary.table)
 
     def finish(self, image: UInt8Array, raw: tuple[UInt8Array, UInt8Array, ClassTable]) -> Segmentation:
         """Bring what :meth:`infer` gave back to the size of the image."""
-        return _enlarged(image, *raw)
+        return at_size_of(image, *raw)
 
-    def infer_scores(self, prepared: Prepared) -> tuple[npt.NDArray[np.float32], Vocabulary, tuple[int, int]]:
+    def infer_scores(self, prepared: Prepared) -> tuple[npt.NDArray[np.float32], WordClasses, tuple[int, int]]:
         """See :class:`rsseg_edge.temporal.segmenter.GridSegmenter`.
 
         Raises:
@@ -234,19 +200,18 @@ class OpenVocabularySegmenter:
         return self._cosines(prepared, vocabulary), vocabulary, prepared.size
 
     def score_grid(
-        self, image: UInt8Array, raw: tuple[npt.NDArray[np.float32], Vocabulary, tuple[int, int]]
+        self, image: UInt8Array, raw: tuple[npt.NDArray[np.float32], WordClasses, tuple[int, int]]
     ) -> ScoreGrid:
         """See :class:`rsseg_edge.temporal.segmenter.GridSegmenter`; the scores are the words' cosines, halved."""
         import cv2
 
         cosines, vocabulary, (height, width) = raw
-        scale = self._vocabulary_spec.logit_scale
         half = (max(1, width // 2), max(1, height // 2))
         scores = np.stack([cv2.resize(plane, half, interpolation=cv2.INTER_AREA) for plane in cosines])
 
         def decide(image: UInt8Array, scores: npt.NDArray[np.float32]) -> Segmentation:
             full = np.stack([cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in scores])
-            return _enlarged(image, *_decide(full, vocabulary, scale), vocabulary.table)
+            return at_size_of(image, *vocabulary.decide(full), vocabulary.table)
 
         return ScoreGrid(scores, (0.0, 0.0, *half), vocabulary.table, decide)
 
@@ -263,17 +228,11 @@ class OpenVocabularySegmenter:
 
     def decide(self, scores: npt.NDArray[np.float32]) -> tuple[UInt8Array, UInt8Array]:
         """See :class:`rsseg_edge.segmenter.ScoringSegmenter`."""
-        return _decide(scores, self.vocabulary, self._vocabulary_spec.logit_scale)
+        return self.vocabulary.decide(scores)
 
     def probabilities(self, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """See :class:`rsseg_edge.segmenter.ScoringSegmenter`: that of the best of a class's words."""
-        vocabulary = self.vocabulary
-        words = np.exp(self._vocabulary_spec.logit_scale * (scores - scores.max(0)))
-        words /= words.sum(0)
-        result = np.zeros((len(vocabulary.table), *scores.shape[1:]), np.float32)
-        for index, word in zip(vocabulary.class_index.tolist(), words, strict=True):
-            np.maximum(result[index], word, out=result[index])
-        return result
+        return self.vocabulary.probabilities(scores)
 
     def __call__(self, image: UInt8Array) -> Segmentation:
         """Segment one image; see :class:`rsseg_edge.segmenter.Segmenter`."""
@@ -284,7 +243,7 @@ class OpenVocabularySegmenter:
         self._engine.close()
         self._words.close()
 
-    def _cosines(self, prepared: Prepared, vocabulary: Vocabulary) -> npt.NDArray[np.float32]:
+    def _cosines(self, prepared: Prepared, vocabulary: WordClasses) -> npt.NDArray[np.float32]:
         """The mean of all windows that see a pixel: float32 [Q, h, w]."""
         side, queries = self._vocabulary_spec.crop, len(vocabulary.text)
         coarse = "coarse_cosines"  # absent where the bundle has no SimFeatUp: its cosines are coarse
@@ -303,26 +262,3 @@ class OpenVocabularySegmenter:
                 count[top : top + h, left : left + w] += 1
         total /= count
         return total
-
-
-def _enlarged(image: UInt8Array, class_map: UInt8Array, confidence: UInt8Array, table: ClassTable) -> Segmentation:
-    import cv2
-
-    if class_map.shape != image.shape[:2]:
-        class_map = enlarge(class_map, *image.shape[:2])
-        confidence = cv2.resize(confidence, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
-    return Segmentation(class_map, confidence, table)
-
-
-def _decide(cosines: npt.NDArray[np.float32], vocabulary: Vocabulary, scale: float) -> tuple[UInt8Array, UInt8Array]:
-    """Softmax over the words, the best word's class, its probability in 1/255: uint8 [h, w] each.
-
-    The best of a class's synonyms decides for it, so that the best class is the class of the best word.
-    """
-    best = cosines.argmax(0)
-    top = np.take_along_axis(cosines, best[None], 0)
-    probability = 1 / np.exp(scale * (cosines - top)).sum(0)
-    class_map = vocabulary.class_index[best].astype(np.uint8)
-    if vocabulary.threshold:
-        class_map[probability < vocabulary.threshold] = vocabulary.background
-    return class_map, (255 * probability).round().astype(np.uint8)

@@ -23,10 +23,10 @@ from rsseg_edge.preprocess.letterbox import from_letterbox, letterbox
 from rsseg_edge.prompts.colors import distinct_colors
 from rsseg_edge.prompts.sentence import tidy_sentences
 from rsseg_edge.prompts.tokenizer import Tokenizer, without_padding
+from rsseg_edge.segmenters.word_classes import BACKGROUND
 from rsseg_edge.temporal.score_grid import ScoreGrid
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 
-BACKGROUND = "background"
 _KEPT = 64  # sentences whose features are kept: some 2 MB each
 _BATCH = 8  # sentences that a GPU fuses at once: some 100 MB each while it runs
 
@@ -55,8 +55,8 @@ class ReferringSegmenter:
         bundle: of a referring network.
         threads: cores of one inference; None takes all.
         engine: what runs the network; sentences are encoded on the CPU.
-        say: see :func:`rsseg_edge.segmenter.load`.
-        shared: see there.
+        say: told which engine runs and why; see :func:`rsseg_edge.segmenter.load`.
+        shared: counts what several threads infer together; see there, too.
 
     Example:
         >>> segmenter = rsseg_edge.load("cris-tiny")

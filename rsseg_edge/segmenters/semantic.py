@@ -8,7 +8,7 @@ import numpy.typing as npt
 from rsseg_edge.bundle import InputSpec
 from rsseg_edge.engines.base import Engine, Pending
 from rsseg_edge.errors import RssegError
-from rsseg_edge.postprocess.enlarge import enlarge
+from rsseg_edge.postprocess.enlarge import at_size_of
 from rsseg_edge.preprocess.check import check_image
 from rsseg_edge.preprocess.fit import Fit, fit_size, to_canvas
 from rsseg_edge.segmenters.scene_queries import SceneQueries
@@ -57,11 +57,10 @@ class SemanticSegmenter:
 
     def finish(self, image: UInt8Array, raw: Pending) -> Segmentation:
         """Bring what :meth:`infer` gave back to the size of the image."""
-
         height, width = self._fit(image).content
         found = raw.result()
         class_map, confidence = (found[name][0, :height, :width] for name in ("class_map", "confidence"))
-        return self._enlarged(image, class_map, confidence)
+        return at_size_of(image, class_map, confidence, self.table)
 
     def infer_scores(self, prepared: UInt8Array) -> Pending:
         """See :class:`rsseg_edge.temporal.segmenter.GridSegmenter`.
@@ -85,15 +84,7 @@ class SemanticSegmenter:
         fit = self._fit(image)
         height, width = fit.content
         full = np.stack([cv2.resize(share, fit.canvas[::-1], interpolation=cv2.INTER_LINEAR) for share in shares])
-        return self._enlarged(image, *self.decide(full[:, :height, :width]))
-
-    def _enlarged(self, image: UInt8Array, class_map: UInt8Array, confidence: UInt8Array) -> Segmentation:
-        import cv2
-
-        if class_map.shape != image.shape[:2]:
-            class_map = enlarge(np.ascontiguousarray(class_map), *image.shape[:2])
-            confidence = cv2.resize(confidence, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
-        return Segmentation(class_map, confidence, self.table)
+        return at_size_of(image, *self.decide(full[:, :height, :width]), self.table)
 
     def __call__(self, image: UInt8Array) -> Segmentation:
         """Segment one image.

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rsseg_edge.sinks.base import Sink
-from rsseg_edge.sinks.part_file import PartFile, named_errors
+from rsseg_edge.sinks.file_sink import FileSink
+from rsseg_edge.sinks.part_file import named_errors
 from rsseg_edge.sinks.run_lengths import RunLengthMask, mask_of, runs_of
 from rsseg_edge.types import Result, Segmentation
 
 
-class CocoMasks(Sink):
+class CocoMasks(FileSink):
     """One JSON object in COCO's layout, written as it comes, in memory that does not grow.
 
     ``annotations`` have ``segmentation`` (``size`` and compressed ``counts``), ``area`` in pixels, ``bbox``,
@@ -29,20 +29,19 @@ class CocoMasks(Sink):
     """
 
     def __init__(self, path: Path, only: Sequence[str] | None = None) -> None:
-        self.path = path
+        super().__init__(path)
         self._only = only
-        self._part: PartFile | None = None
         self._images: Any = None
         self._categories: dict[str, int] = {}
         self._annotations = self._frames = 0
 
     def open(self) -> None:
-        """See :class:`rsseg_edge.sinks.base.Sink`."""
-        self._part = PartFile(self.path)
+        """Begin the file."""
+        super().open()
         with named_errors(self.path):
             # Beside the file: the system's folder for temporary files may be in memory.
             self._images = tempfile.TemporaryFile(dir=self.path.parent)  # noqa: SIM115
-            self._part.file.write(b'{"info": {"description": "rsseg-edge"}, "annotations": [')
+            self._file.write(b'{"info": {"description": "rsseg-edge"}, "annotations": [')
 
     def write(self, result: Result) -> None:
         """Add a frame.
@@ -50,7 +49,6 @@ class CocoMasks(Sink):
         Raises:
             RssegError: the file system refuses.
         """
-        assert self._part is not None, "the sink was not opened"
         frame, table = result.frame, result.segmentation.table
         height, width = result.segmentation.class_map.shape
         self._frames += 1
@@ -76,7 +74,7 @@ class CocoMasks(Sink):
             }
             lines.append((b",\n" if self._annotations > 1 else b"\n") + json.dumps(annotation).encode())
         with named_errors(self.path):
-            self._part.file.write(b"".join(lines))
+            self._file.write(b"".join(lines))
             self._images.write((b",\n" if self._frames > 1 else b"\n") + json.dumps(entry).encode())
 
     def close(self) -> None:
@@ -90,21 +88,20 @@ class CocoMasks(Sink):
         categories = [{"id": at, "name": name, "supercategory": ""} for name, at in self._categories.items()]
         try:
             with named_errors(self.path):
-                file = self._part.file
-                file.write(b'\n], "images": [')
+                self._file.write(b'\n], "images": [')
                 self._images.seek(0)
-                shutil.copyfileobj(self._images, file)
-                file.write(b'\n], "categories": ' + json.dumps(categories, ensure_ascii=False).encode() + b"}\n")
+                shutil.copyfileobj(self._images, self._file)
+                self._file.write(b'\n], "categories": ' + json.dumps(categories, ensure_ascii=False).encode() + b"}\n")
                 self._images.close()
         except BaseException:
             self.discard()
             raise
-        self._part.publish()
+        super().close()
 
     def discard(self) -> None:
         """Drop the file."""
-        if self._part is not None:
-            self._part.discard()
+        super().discard()
+        if self._images is not None:
             self._images.close()
 
 

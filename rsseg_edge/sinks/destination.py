@@ -12,6 +12,8 @@ from rsseg_edge.sinks.overlay_video import FORMATS
 
 EXAMPLES = "FILE.mp4, FILE.mkv, udp://HOST:PORT, rtsp://HOST:PORT/PATH or live://[HOST]:PORT"
 
+RELAY = "send udp://127.0.0.1:5001 and relay it, as srt-live-transmit udp://:5001 srt://{} does"
+
 
 class Kind(str, Enum):
     """Of a destination."""
@@ -57,6 +59,8 @@ def parse_destination(uri: str) -> Destination:
             raise UsageError(f"--to {uri}: {EXAMPLES}")
         return Destination(Kind.file, str(path))
     kind = KINDS.get(scheme)
+    if scheme == "srt":
+        raise UsageError(f"--to {uri}: PyAV's FFmpeg has no srt://; {RELAY.format(rest or 'HOST:PORT')}")
     if kind is None:
         raise UsageError(f"--to {uri}: nothing is sent by {scheme}://; {EXAMPLES}")
     if kind is Kind.page:

@@ -6,12 +6,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from rsseg_edge.sinks.base import Sink
-from rsseg_edge.sinks.part_file import PartFile, named_errors
+from rsseg_edge.sinks.file_sink import FileSink
+from rsseg_edge.sinks.part_file import named_errors
 from rsseg_edge.types import Result
 
 
-class FrameLog(Sink):
+class FrameLog(FileSink):
     """JSON lines (UTF-8).
 
     Each line holds ``index``, ``time`` (seconds, null for still images), ``name``, and under ``classes`` for each class
@@ -23,17 +23,11 @@ class FrameLog(Sink):
     """
 
     def __init__(self, path: Path, only: Sequence[str] | None = None) -> None:
-        self.path = path
+        super().__init__(path)
         self._only = only
-        self._part: PartFile | None = None
-
-    def open(self) -> None:
-        """See :class:`rsseg_edge.sinks.base.Sink`."""
-        self._part = PartFile(self.path)
 
     def write(self, result: Result) -> None:
         """Add a line."""
-        assert self._part is not None, "the sink was not opened"
         table = result.segmentation.table
         total = result.segmentation.class_map.size
         line = {
@@ -47,14 +41,4 @@ class FrameLog(Sink):
             },
         }
         with named_errors(self.path):
-            self._part.file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
-
-    def close(self) -> None:
-        """Publish the lines."""
-        if self._part is not None:
-            self._part.publish()
-
-    def discard(self) -> None:
-        """Drop the lines."""
-        if self._part is not None:
-            self._part.discard()
+            self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rsseg_edge.errors import RssegError, UsageError
-from rsseg_edge.sinks.base import Sink
 from rsseg_edge.sinks.map_polygons import ground_sampling_distance, square_metres, to_map, visible_area
+from rsseg_edge.sinks.map_sink import Locate, MapSink
 from rsseg_edge.sinks.merged_polygons import MergedPolygons, Observation
 from rsseg_edge.sinks.part_path import PartPath
 from rsseg_edge.sinks.regions import regions
-from rsseg_edge.telemetry.georeference import Georeference
-from rsseg_edge.telemetry.record import TelemetryRecord
-from rsseg_edge.types import Frame, Result
+from rsseg_edge.types import Result
 
 BATCH = 2000  # features between two visits to the file
-Located = tuple[TelemetryRecord, Georeference]
 
 
 def require_geo(option: str) -> None:
@@ -34,7 +31,7 @@ def require_geo(option: str) -> None:
             raise UsageError(f"{option} needs {library}: pip install 'rsseg-edge[geo]'")
 
 
-class GeoPackage(Sink):
+class GeoPackage(MapSink):
     """A GeoPackage with the layers ``classes`` and ``footprints``.
 
     ``classes`` has for each region ``class``, ``area_m2``, ``confidence`` (mean, 0..1) and, frame by frame, ``frame``,
@@ -44,24 +41,17 @@ class GeoPackage(Sink):
 
     Args:
         path: the file.
-        locate: where a frame lies; None where that is not known.
+        locate: where a frame lies.
         only: names of the classes that are written; None takes all but the background.
         merge: polygons of all frames become one map.
     """
 
-    def __init__(
-        self, path: Path, locate: Callable[[Frame], Located | None], only: Sequence[str] | None = None, *, merge: bool
-    ) -> None:
+    def __init__(self, path: Path, locate: Locate, only: Sequence[str] | None = None, *, merge: bool) -> None:
         require_geo("--geo")
-        self.path = path
-        self._locate, self._only = locate, only
+        super().__init__(path, locate)
+        self._only = only
         self._merged: MergedPolygons | None = MergedPolygons() if merge else None
-        self._part: PartPath | None = None
         self._layers = {"classes": _Layer("classes"), "footprints": _Layer("footprints")}
-
-    def open(self) -> None:
-        """See :class:`rsseg_edge.sinks.base.Sink`."""
-        self._part = PartPath(self.path)
 
     def write(self, result: Result) -> None:
         """Add what a frame shows.
@@ -101,7 +91,7 @@ class GeoPackage(Sink):
             self._add("classes", polygon, {**row, "confidence": found[at].confidence, "ce90_m": place.ce90})
 
     def close(self) -> None:
-        """Publish the file
+        """Publish the file.
 
         Raises:
             RssegError: no frame could be located, or the file system refuses.
@@ -127,21 +117,13 @@ class GeoPackage(Sink):
         except BaseException:
             self.discard()
             raise
-        if not self._part.part.exists():
-            raise RssegError(f"{self.path} is not written: no frame of this run could be put on the map")
-        self._part.publish()
-
-    def discard(self) -> None:
-        """Drop the file."""
-        if self._part is not None:
-            self._part.discard()
+        self._publish()
 
     def _add(self, name: str, polygon: Any, row: dict[str, Any]) -> None:
-        assert self._part is not None, "the sink was not opened"
         layer = self._layers[name]
         layer.rows.append((polygon, row))
         if len(layer.rows) >= BATCH:
-            layer.flush(self._part)
+            layer.flush(self._opened)
 
 
 class _Layer:

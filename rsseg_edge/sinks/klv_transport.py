@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +122,6 @@ def _packets(container: Any, streams: tuple[Any, ...]) -> Iterator[Any]:
 
 
 def _data_packet(time: float, stream: Any, data: bytes) -> Any:
-    from fractions import Fraction
-
     import av
 
     packet = av.Packet(data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rsseg_edge.errors import RssegError, UsageError
-from rsseg_edge.sinks.base import Sink
-from rsseg_edge.sinks.geo_package import Located, require_geo
+from rsseg_edge.sinks.geo_package import require_geo
 from rsseg_edge.sinks.map_polygons import ground_sampling_distance, to_map, visible_area
+from rsseg_edge.sinks.map_sink import Locate, MapSink
 from rsseg_edge.sinks.part_path import PartPath
 from rsseg_edge.sinks.votes import TILE, TileVotes
 from rsseg_edge.telemetry.geodesy import metres_per_degree
 from rsseg_edge.telemetry.georeference import Georeference
-from rsseg_edge.types import Frame, Result, Segmentation
+from rsseg_edge.types import Result, Segmentation
 
 UNSEEN = 255
 LATTICE = 8  # cells between two places whose pixels are computed; between them they are interpolated
@@ -26,7 +25,7 @@ MOST_TILES = 4096  # under one frame: 16,384 x 16,384 cells
 MOST_CELLS = 200_000  # of the mosaic in each direction
 
 
-class Mosaic(Sink):
+class Mosaic(MapSink):
     """Accumulates class maps on a grid of square cells, tile by tile.
 
     Every frame votes in the cells it sees, with its confidence times the share of a cell that one of its pixels
@@ -36,7 +35,7 @@ class Mosaic(Sink):
 
     Args:
         path: the file.
-        locate: where a frame lies; None where that is not known.
+        locate: where a frame lies.
         gsd: metres of a cell's side; None takes that of the first frame's middle pixel.
         budget: bytes of votes in memory; the rest lies in a folder beside the file until it is done.
     """
@@ -44,23 +43,22 @@ class Mosaic(Sink):
     def __init__(
         self,
         path: Path,
-        locate: Callable[[Frame], Located | None],
+        locate: Locate,
         gsd: float | None = None,
         *,
         budget: int = 256 << 20,
     ) -> None:
         require_geo("--mosaic")
-        self.path = path
-        self._locate, self._gsd, self._budget = locate, gsd, budget
+        super().__init__(path, locate)
+        self._gsd, self._budget = gsd, budget
         self._votes: TileVotes | None = None
-        self._part: PartPath | None = None
         self._names: dict[str, tuple[int, int, int]] = {}
         self._origin: tuple[float, float] | None = None  # longitude and latitude of a corner of tile (0, 0)
         self._cell = (0.0, 0.0)  # degrees to the east and to the south
 
     def open(self) -> None:
-        """See :class:`rsseg_edge.sinks.base.Sink`."""
-        self._part = PartPath(self.path)
+        """Make ready to take votes."""
+        super().open()
         self._votes = TileVotes(self.path, self._budget)
 
     def write(self, result: Result) -> None:
@@ -93,7 +91,7 @@ class Mosaic(Sink):
                     self._vote((row, column), place, result.segmentation, indices, mask)
 
     def close(self) -> None:
-        """Publish the mosaic
+        """Publish the mosaic.
 
         Raises:
             RssegError: no frame could be located, or the file system refuses.
@@ -107,14 +105,11 @@ class Mosaic(Sink):
             self.discard()
             raise
         self._votes.close()
-        if not self._part.part.exists():
-            raise RssegError(f"{self.path} is not written: no frame of this run could be put on the map")
-        self._part.publish()
+        self._publish()
 
     def discard(self) -> None:
         """Drop the mosaic."""
-        if self._part is not None:
-            self._part.discard()
+        super().discard()
         if self._votes is not None:
             self._votes.close()
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from rsseg_edge.sinks.audio import AudioCopy
-from rsseg_edge.sinks.base import Sink
+from rsseg_edge.sinks.file_sink import FileSink
 from rsseg_edge.sinks.overlay_encoder import Draw, OverlayEncoder
-from rsseg_edge.sinks.part_file import PartFile, named_errors
+from rsseg_edge.sinks.part_file import named_errors
 from rsseg_edge.types import Report, Result, VideoFormat
 
 FORMATS: Mapping[str, str] = {".mp4": "mp4", ".mkv": "matroska"}
@@ -17,7 +17,7 @@ FORMATS: Mapping[str, str] = {".mp4": "mp4", ".mkv": "matroska"}
 FRAGMENT = 1_000_000  # microseconds of a fragment or cluster: what a kill may lose
 
 
-class OverlayVideo(Sink):
+class OverlayVideo(FileSink):
     """An MP4 or Matroska file. What was written until then can be played from the part file when the process is killed:
     an MP4 is written in fragments. Closing makes it into a plain one, for which an index is kept (some 70 bytes a
     frame), but for a live stream's, which may go on for days in memory that does not grow.
@@ -34,20 +34,19 @@ class OverlayVideo(Sink):
     def __init__(
         self, path: Path, video: VideoFormat, draw: Draw, *, threads: int, report: Report, crf: int = 23
     ) -> None:
-        self.path = path
+        super().__init__(path)
         self._video, self._draw, self._threads, self._crf, self._report = video, draw, threads, crf, report
-        self._part: PartFile | None = None
 
     def open(self) -> None:
         """Start the encoder and the part file."""
         import av
 
         video = self._video
-        self._part = PartFile(self.path)
+        super().open()
         with named_errors(self.path):
             # The file is Python's: FFmpeg itself does not report what its last flush could not write.
             kind = FORMATS[self.path.suffix.lower()]
-            self._output: Any = av.open(self._part.file, "w", format=kind, options=_options(kind, video))
+            self._output: Any = av.open(self._file, "w", format=kind, options=_options(kind, video))
             self._stream = self._output.add_stream("libx264", rate=video.rate)
             options = {"crf": str(self._crf), "threads": str(self._threads)}
             self._encoder = OverlayEncoder(self._stream.codec_context, video, self._draw, options)
@@ -65,7 +64,6 @@ class OverlayVideo(Sink):
         """
         frame = result.frame
         assert frame.time is not None
-        assert self._part is not None, "the sink was not opened"
         step = frame.duration * self._video.time_base if frame.duration else 1 / self._video.rate
         with named_errors(self.path):
             if self._audio and self._end is None and frame.index > 0:
@@ -73,7 +71,7 @@ class OverlayVideo(Sink):
             self._mux(self._encoder.encode(result))
             if self._audio:
                 self._audio.copy_until(frame.time)
-            self._part.file.flush()
+            self._file.flush()
         self._end = frame.time + float(step)
 
     def close(self) -> None:
@@ -92,12 +90,7 @@ class OverlayVideo(Sink):
             raise
         if self._audio:
             self._audio.close()
-        self._part.publish()
-
-    def discard(self) -> None:
-        """Drop the video."""
-        if self._part is not None:
-            self._part.discard()
+        super().close()
 
     def _mux(self, packets: Any) -> None:
         for packet in packets:

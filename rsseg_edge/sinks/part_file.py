@@ -76,6 +76,18 @@ class PartFile:
             self._part.unlink()
 
 
+def write_synced(path: Path, data: bytes) -> None:
+    """Write a file in place and wait until its bytes are on the disk; for one that lies where nobody looks yet.
+
+    Raises:
+        OSError: the file system refuses.
+    """
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def write_file(path: Path, data: bytes, *, sync: bool = True) -> None:
     """Write a whole file at once.
 

@@ -41,7 +41,11 @@ class Selection:
 
 
 class Source(Protocol):
-    """Frames in order, once. A context manager; closing it is safe at any time but during ``next``."""
+    """Frames in order, once.
+
+    A live stream may be closed at any time, and whoever waits for its next frame gets the end; a file may be closed at
+    any time but while its next frame is read.
+    """
 
     @property
     def video(self) -> VideoFormat | None:

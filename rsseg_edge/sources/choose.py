@@ -10,6 +10,7 @@ from rsseg_edge.errors import UsageError
 from rsseg_edge.sources.base import Selection, Source
 from rsseg_edge.sources.images import SUFFIXES, ImageFiles
 from rsseg_edge.sources.stream import LiveStream, is_stream
+from rsseg_edge.sources.video import VideoFile
 from rsseg_edge.types import Report
 
 
@@ -42,8 +43,6 @@ def open_source(
     if latest and where != "-":
         raise UsageError(f"--latest is for standard input, -; {where} is a file, or live and shows the newest anyway")
     if where == "-" and not latest:
-        from rsseg_edge.sources.video import VideoFile
-
         return VideoFile(None, selection, threads=threads, report=report)
     if is_stream(where):
         return LiveStream(where, selection, threads=threads, report=report, transport=transport)
@@ -51,8 +50,6 @@ def open_source(
     if found[0] is not None:
         paths = [path for files in found for path in files or ()]
         return _images(paths, selection, None if len(found) == 1 and found[0] == [Path(where)] else report)
-    from rsseg_edge.sources.video import VideoFile
-
     return VideoFile(Path(where), selection, threads=threads, report=report)
 
 

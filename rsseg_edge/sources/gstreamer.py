@@ -32,14 +32,14 @@ def require_camera(where: str) -> None:
     Raises:
         UsageError: GStreamer is not there, or has no element for it; the message names the way out.
     """
-    pipe = f"pipe it in: {LAUNCH} -q SOURCE ! videoconvert ! video/x-raw,format=I420 ! y4menc ! fdsink | rsseg-run - "
+    pipe = f"{LAUNCH} -q SOURCE ! videoconvert ! video/x-raw,format=I420 ! y4menc ! fdsink | rsseg-run - --latest"
     if shutil.which(LAUNCH) is None or shutil.which(INSPECT) is None:
         raise UsageError(f"{where}: CSI cameras are read through {LAUNCH}; apt install gstreamer1.0-tools")
     for element, comes_with in ((CAMERA, "NVIDIA's JetPack"), ("y4menc", "gstreamer1.0-plugins-good")):
         if subprocess.run([INSPECT, "--exists", element], capture_output=True, check=False).returncode:
             raise UsageError(
                 f"{where}: GStreamer has no {element}, which comes with {comes_with}; for a camera of another kind, "
-                f"{pipe}--latest"
+                f"pipe it in: {pipe}"
             )
 
 

@@ -25,6 +25,7 @@ FIRST = 15.0  # seconds in which the first frame must come
 BACK_OFF = (0.1, 0.25, 0.5, 1.0)  # seconds before the next connection, the last one for ever
 HUNG = 12.0  # seconds in which the thread that reads neither connects nor gets a packet: it is left to itself
 RATE = Fraction(25)  # where the stream does not tell its own
+_RELAY = "take udp://127.0.0.1:5000 and relay it there, as srt-live-transmit srt://HOST:PORT udp://127.0.0.1:5000 does"
 
 _SCHEMES = ("rtsp://", "rtsps://", "udp://", "rtp://", "tcp://", "srt://", "v4l2://", "csi://")
 
@@ -50,7 +51,8 @@ class LiveStream:
         transport: "tcp" or "udp", of RTSP.
 
     Raises:
-        UsageError: ``selection`` begins later than at the first frame, or no camera of such a kind or mode is there.
+        UsageError: ``selection`` begins later than at the first frame, no camera of such a kind or mode is there, or
+            PyAV's FFmpeg does not have the protocol.
         RssegError: no frame came within 15 s.
 
     Attributes:
@@ -77,12 +79,14 @@ class LiveStream:
         self.klv: KlvFeed | None = None
         self._generation = 0
         self._alive = time.monotonic()  # when the thread that reads last got anywhere
-        self._ended = self._closed = False
+        self._ended = self._closed = self._unknown = False
         self._why = ""
         self._read_on()
         first = self._take(FIRST)
         if first is None:
             self.close()
+            if self._unknown:
+                raise UsageError(f"{self.monitor.name}: {self._why}")
             raise RssegError(f"{self.monitor.name}: no frame within {FIRST:g} s ({self._why or 'nothing came'})")
         self._origin = first[1]
         stream: Any = self._stream
@@ -163,7 +167,7 @@ class LiveStream:
             if not self._lives(mine):
                 return
             self._why = why
-            if self._where == "-":
+            if self._where == "-" or self._unknown:
                 break
             failures = 1 if time.monotonic() - begin > 10 else failures + 1
             self.monitor.enter(State.lost, self._why)
@@ -203,6 +207,12 @@ class LiveStream:
                     for picture in pictures:
                         self._give(mine, picture, arrived)
             return "the stream ended" if self._gst is None else self._gst.why
+        except av.error.ExitError:  # what PyAV makes of a time that is up
+            return f"nothing came for {READ:g} s"
+        except av.error.ProtocolNotFoundError:
+            self._unknown = True
+            scheme = self._where.partition("://")[0].lower()
+            return f"PyAV's FFmpeg has no {scheme}://" + (f"; {_RELAY}" if scheme == "srt" else "")
         except (av.error.FFmpegError, OSError, RssegError) as error:
             return str(getattr(error, "strerror", None) or error)
 

@@ -7,15 +7,12 @@ not read.
 from __future__ import annotations
 
 import math
-import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from rsseg_edge.telemetry.flight_log import Attitude, Said
-from rsseg_edge.telemetry.mavlink import Buffer
+from rsseg_edge.telemetry.flight_log import Attitude, Buffer, Said
 
 MAGIC = b"\xa3\x95"
 FORMAT, FORMAT_SIZE = 128, 89
@@ -50,16 +47,8 @@ class _Form:
         }
 
 
-def read_dataflash(path: Path) -> Iterator[Said]:
-    """What the messages of a log say, in their order; what is no message is passed over."""
-    if not path.stat().st_size:
-        return
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        yield from parse_dataflash(data)
-
-
 def parse_dataflash(data: Buffer) -> Iterator[Said]:
-    """See :func:`read_dataflash`."""
+    """What the messages of a log say, in their order; what is no message is passed over."""
     forms: dict[int, _Form] = {}
     position, end = 0, len(data)
     utc: float | None = None  # Unix seconds at the autopilot's start

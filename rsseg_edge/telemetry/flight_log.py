@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import mmap
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from rsseg_edge.telemetry.record import Holder, TelemetryRecord
 from rsseg_edge.telemetry.track import Track
 
 HOLD = 2.0  # seconds for which the last word of a message counts: the slowest of them comes once a second
+Buffer = bytes | mmap.mmap
 
 
 @dataclass(frozen=True)
@@ -53,17 +55,24 @@ def read_log(path: Path, start: float, offset: float) -> Track:
         UsageError: there are no positions in it.
         RssegError: it cannot be read.
     """
-    from rsseg_edge.telemetry.dataflash import read_dataflash
-    from rsseg_edge.telemetry.mavlink import read_tlog
+    from rsseg_edge.telemetry.dataflash import parse_dataflash
+    from rsseg_edge.telemetry.mavlink import parse_tlog
 
-    read = read_dataflash if path.suffix.lower() == ".bin" else read_tlog
+    parse = parse_dataflash if path.suffix.lower() == ".bin" else parse_tlog
     try:
-        records = compose(read(path), start - offset)
+        records = compose(_parsed(path, parse), start - offset)
     except OSError as error:
         raise RssegError(f"cannot read {path}: {error.strerror}") from None
     if not records:
         raise UsageError(f"{path}: no positions in it; it is no MAVLink log, or the aircraft had no fix")
     return Track(str(path), records)
+
+
+def _parsed(path: Path, parse: Callable[[Buffer], Iterator[Said]]) -> Iterator[Said]:
+    if not path.stat().st_size:
+        return  # nothing cannot be mapped
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield from parse(data)
 
 
 def compose(messages: Iterable[Said], shift: float) -> list[TelemetryRecord]:

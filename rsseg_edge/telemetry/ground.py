@@ -34,7 +34,12 @@ class Ground(Protocol):
 
 
 class LevelGround:
-    """Ground of one height above the ellipsoid, which curves as the earth does."""
+    """Ground of one height, which curves as the earth does.
+
+    Args:
+        height: metres above the level that the camera's altitude counts from, be it the sea's or the ellipsoid's; the
+            shape of that level is taken for the ellipsoid's, whose curvature is the same to what matters here.
+    """
 
     def __init__(self, height: float) -> None:
         self.height = height

@@ -8,31 +8,23 @@ a second vehicle in the same log is not told apart.
 from __future__ import annotations
 
 import math
-import mmap
 import struct
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-from rsseg_edge.telemetry.flight_log import Attitude, Said
+from rsseg_edge.telemetry.flight_log import Attitude, Buffer, Said
 
 MAVLINK1, MAVLINK2 = 0xFE, 0xFD
 SIGNED = 0x01
 YAW_LOCK, YAW_OF_EARTH = 16, 64  # flags of a gimbal device
-Buffer = bytes | mmap.mmap
 Fields = tuple[Any, ...]
 
 
-def read_tlog(path: Path) -> Iterator[Said]:
-    """What the frames of a log say, in their order; what is no sound frame is passed over."""
-    if not path.stat().st_size:
-        return
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        yield from parse_tlog(data)
-
-
 def parse_tlog(data: Buffer) -> Iterator[Said]:
-    """See :func:`read_tlog`. Each frame stands behind 8 bytes of microseconds since 1970."""
+    """What the frames of a log say, in their order; what is no sound frame is passed over.
+
+    Each frame stands behind 8 bytes of microseconds since 1970.
+    """
     position, end = 0, len(data)
     while position + 16 <= end:
         size = _frame_size(data, position + 8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.training.task import SemanticTask, Task, build_task
@@ -132,9 +132,18 @@ def load_model(path: Path) -> tuple[SemanticTask, TrainedModel]:
     weights, trained = read_model(path)
     table = trained.table
     task = build_task(trained.model, table, text=weights.get("text", torch.zeros(len(table), 1)))
+    fill(task.network, weights, path, trained.model)
+    return task.eval(), trained
+
+
+def fill(network: nn.Module, weights: Mapping[str, Tensor], path: Path, model: str) -> None:
+    """Give a network the weights that were read from a file.
+
+    Raises:
+        RssegError: they are of another network than ``model``.
+    """
     try:
-        task.network.load_state_dict(weights)
+        network.load_state_dict(weights)
     except RuntimeError as error:
         detail = str(error).splitlines()[-1].strip()
-        raise RssegError(f"checkpoint {path} does not fit {trained.model}: {detail}") from None
-    return task.eval(), trained
+        raise RssegError(f"checkpoint {path} does not fit {model}: {detail}") from None

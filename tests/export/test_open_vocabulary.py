@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from rsseg_edge.kernels.registry import DOMAIN  # noqa: E402
 from rsseg_edge.models.segearth_ov.network import SegEarthOV  # noqa: E402
 from rsseg_edge.prompts.tokenizer import Tokenizer  # noqa: E402
 
-NAMES = ("building,roof", "road", "water, river", "bare soil")
+from .conftest import CLIP, CLIP_CONFIG, NAMES  # noqa: E402
 
 
 def quiet(line: str) -> None:
@@ -141,11 +142,35 @@ def test_gate_refuses_a_graph_that_disagrees(weights, small_windows, tmp_path, m
     assert not list(tmp_path.iterdir())
 
 
+WIDER = f"{CLIP}-wider"
+
+
+@pytest.fixture
+def wider_clip(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One more model that open_clip knows."""
+    import open_clip
+
+    folder = tmp_path_factory.mktemp("wider")
+    config = CLIP_CONFIG | {"vision_cfg": CLIP_CONFIG["vision_cfg"] | {"width": 48}}
+    (folder / f"{WIDER}.json").write_text(json.dumps(config))
+    open_clip.add_model_config(folder)
+
+
+@pytest.mark.usefixtures("wider_clip")
 def test_bad_requests_are_refused_in_a_line_before_anything_is_traced(weights, tmp_path: Path) -> None:
     cases = (
         ({"upsampler_weights": None}, "segearth-ov needs --upsampler-weights FILE"),
         ({"upsampler_weights": tmp_path / "none.ckpt"}, r"none\.ckpt: no such file"),
-        ({"upsampler_weights": weights.wide}, "upsampler weights are for features of 32 channels; this CLIP's have 24"),
+        (
+            {"upsampler_weights": weights.wide},
+            r"--upsampler-weights .*: for features of 32 channels, and those of CLIP .*-export have 24; .*--clip",
+        ),
+        (
+            {"clip": WIDER},
+            r"--clip-weights .*clip\.safetensors: not of CLIP .*-wider \(image width 32 in place of 48\); "
+            r"name theirs with --clip \(as these: rsseg-test-export\)",
+        ),
+        ({"clip_weights": str(weights.upsampler)}, r"--clip-weights .*upsampler\.safetensors: no CLIP .* in it"),
         ({"clip": "ViT-Z-1"}, "open_clip has no model 'ViT-Z-1'"),
         ({"clip_weights": str(tmp_path / "none.pt")}, r"weights '.*none\.pt' cannot be loaded"),
         ({"classes": ("road", "Road")}, "'Road' is named twice"),

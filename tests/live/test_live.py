@@ -16,7 +16,7 @@ from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.live.address import Address, parse_address
 from rsseg_edge.live.board import Board
 from rsseg_edge.live.server import LiveServer
-from rsseg_edge.monitor import State, StreamMonitor
+from rsseg_edge.monitor import Dropped, State, StreamMonitor
 from rsseg_edge.types import ClassTable, Frame, Result, Segmentation
 
 TABLE = ClassTable(("roof", 'wa"ter'), ((250, 0, 0), (0, 0, 250)))
@@ -112,6 +112,27 @@ def test_state_and_metrics_have_what_is_shown(server: LiveServer, board: Board):
     assert 'rsseg_frames_total{stream="cam"} 1\n' in metrics
     assert 'rsseg_class_share{stream="cam",class="wa\\"ter"}' in metrics
     assert 'rsseg_stream_up{stream="cam"} 1\n' in metrics
+
+
+def test_those_that_the_overlay_is_sent_to_are_there_too(server: LiveServer, board: Board):
+    push = StreamMonitor("udp://ground:5001")
+    board.pushes = [push]
+    for _ in range(3):
+        push.receive()
+    push.enter(State.streaming)
+    push.show(None, 0.0)
+    push.drop(Dropped.away, 2)
+    push.enter(State.lost, "Connection refused")
+    (told,) = json.loads(request(server, "/state").read())["pushes"]
+    found = {name: told[name] for name in ("name", "state", "shown", "dropped", "connections", "why")}
+    assert found == {
+        "name": "udp://ground:5001", "state": "lost", "shown": 1, "dropped": {"away": 2}, "connections": 1,
+        "why": "Connection refused",
+    }  # fmt: skip
+    metrics = request(server, "/metrics").read().decode()
+    assert 'rsseg_push_up{stream="cam",to="udp://ground:5001"} 0\n' in metrics
+    assert 'rsseg_push_frames_total{stream="cam",to="udp://ground:5001"} 1\n' in metrics
+    assert 'rsseg_push_dropped_frames_total{stream="cam",to="udp://ground:5001",reason="away"} 2\n' in metrics
 
 
 def test_a_browser_that_goes_is_no_error_and_a_defect_is(server: LiveServer, capsys: pytest.CaptureFixture[str]):

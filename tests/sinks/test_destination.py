@@ -35,6 +35,11 @@ def test_what_nothing_can_be_sent_to_is_one_line(uri: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_srt_is_refused_with_the_relay_that_takes_its_place() -> None:
+    with pytest.raises(UsageError, match=r"no srt://; send udp://127\.0\.0\.1:5001 .* udp://:5001 srt://host:9 does"):
+        parse_destination("srt://host:9")
+
+
 def test_outputs_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(UsageError, match="twice"):
         Outputs(["a.mp4", "a.mp4"])

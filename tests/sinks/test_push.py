@@ -15,6 +15,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from loopback import free_port
+from rtsp_server import MISSING, has_server, serve_receiver, url
 
 from rsseg_edge.errors import RssegError
 from rsseg_edge.monitor import State
@@ -28,20 +30,6 @@ from rsseg_edge.telemetry.klv_feed import KlvFeed, PassingPiece
 from rsseg_edge.types import ClassTable, Result, Segmentation, VideoFormat
 
 TABLE = ClassTable(("left", "right"), ((220, 30, 30), (30, 30, 220)))
-PYTHON = "/usr/bin/python3"
-WANTED = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
-SERVER = """
-import sys, gi
-gi.require_version("Gst", "1.0"); gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer
-Gst.init(None)
-server, factory = GstRtspServer.RTSPServer(), GstRtspServer.RTSPMediaFactory()
-server.set_address("127.0.0.1"); server.set_service(sys.argv[1])
-factory.set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
-factory.set_launch("( rtph264depay name=depay0 ! video/x-h264,stream-format=byte-stream,alignment=au ! "
-    "filesink buffer-mode=2 location=" + sys.argv[2] + " )")
-server.get_mount_points().add_factory("/cam", factory); server.attach(None); GLib.MainLoop().run()
-"""
 Results = tuple[VideoFormat, list[Result]]
 
 
@@ -72,10 +60,21 @@ def wait_for(state: State, sink: OverlayPush, patience: float = 20) -> None:
         time.sleep(0.01)
 
 
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    with socket.socket(type=kind) as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+def send(sink: OverlayPush, frames: list[Result], every: float) -> None:
+    """The frames, some seconds apart; the others wait until the first one is on its way."""
+    with sink:
+        for result in frames:
+            sink.write(now(result))
+            if result is frames[0]:
+                wait_for(State.streaming, sink)
+            time.sleep(every)
+
+
+def key_frames(path: Path) -> list[int]:
+    """Which packets of a video are key frames."""
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    return [at for at, packet in enumerate(packets) if packet.is_keyframe]
 
 
 class Receiver(threading.Thread):
@@ -147,15 +146,8 @@ def test_there_is_a_key_frame_every_second(tmp_path: Path, results: Results) -> 
     video, frames = results
     receiver = Receiver()
     sink = sink_for(f"udp://127.0.0.1:{receiver.socket.getsockname()[1]}", video)
-    with sink:
-        for result in frames:
-            sink.write(now(result))
-            if result.frame.index == 0:
-                wait_for(State.streaming, sink)
-            time.sleep(0.02)
-    with av.open(str(receiver.finish(tmp_path / "received.ts"))) as container:
-        packets = [p for p in container.demux(video=0) if p.size]
-    keys = [at for at, packet in enumerate(packets) if packet.is_keyframe]
+    send(sink, frames, every=0.02)
+    keys = key_frames(receiver.finish(tmp_path / "received.ts"))
     assert keys[0] == 0
     assert np.diff(keys).tolist() == [25] * (len(keys) - 1)
     assert len(keys) >= 2
@@ -165,15 +157,8 @@ def test_there_is_one_a_second_too_where_the_network_leaves_few_frames(tmp_path:
     video, frames = results
     receiver = Receiver()
     sink = sink_for(f"udp://127.0.0.1:{receiver.socket.getsockname()[1]}", video)
-    with sink:
-        for result in frames[::5]:
-            sink.write(now(result))
-            if result.frame.index == 0:
-                wait_for(State.streaming, sink)
-            time.sleep(0.05)
-    with av.open(str(receiver.finish(tmp_path / "received.ts"))) as container:
-        packets = [p for p in container.demux(video=0) if p.size]
-    assert [at for at, packet in enumerate(packets) if packet.is_keyframe] == [0, 5, 10]
+    send(sink, frames[::5], every=0.05)
+    assert key_frames(receiver.finish(tmp_path / "received.ts")) == [0, 5, 10]
 
 
 def test_what_cannot_be_encoded_fails_the_sink(results: Results) -> None:
@@ -263,29 +248,15 @@ def test_a_connection_that_takes_nothing_more_is_replaced(results: Results, monk
     assert sink.monitor.status().dropped["newer"] > 0
 
 
-def has_server() -> bool:
-    if not Path(PYTHON).exists():
-        return False
-    return subprocess.run([PYTHON, "-c", WANTED], capture_output=True).returncode == 0
-
-
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[[int, str], subprocess.Popen[bytes]]]:
     if not has_server():
-        pytest.skip("GStreamer's RTSP server is not installed (gir1.2-gst-rtsp-server-1.0)")
+        pytest.skip(MISSING)
     servers: list[subprocess.Popen[bytes]] = []
 
     def start(port: int, name: str) -> subprocess.Popen[bytes]:
-        server = subprocess.Popen([PYTHON, "-c", SERVER, str(port), str(tmp_path / name)], stderr=subprocess.DEVNULL)
-        servers.append(server)
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            try:
-                socket.create_connection(("127.0.0.1", port), 0.1).close()
-                return server
-            except OSError:
-                time.sleep(0.02)
-        raise AssertionError("the RTSP server does not start")
+        servers.append(serve_receiver(port, tmp_path / name))
+        return servers[-1]
 
     yield start
     for server in servers:
@@ -300,10 +271,10 @@ def test_an_rtsp_server_that_is_killed_gets_the_stream_again(
     video, frames = results
     port = free_port()
     server = serve(port, "before.h264")
-    sink = sink_for(f"rtsp://127.0.0.1:{port}/cam", video, transport=transport)
+    sink = sink_for(url(port), video, transport=transport)
     step, at = frames[1].frame.pts or 0, 0
 
-    def send() -> None:
+    def send_next() -> None:
         nonlocal at
         frame = replace(frames[at % 60].frame, pts=at * step)
         sink.write(now(replace(frames[at % 60], frame=frame)))
@@ -314,17 +285,17 @@ def test_an_rtsp_server_that_is_killed_gets_the_stream_again(
         end = time.monotonic() + 40
         while sink.monitor.status().shown < 20:
             assert time.monotonic() < end
-            send()
+            send_next()
         server.kill()
         server.wait()
         while sink.monitor.state is not State.lost:
             assert time.monotonic() < end, sink.monitor.status()
-            send()
+            send_next()
         serve(port, "after.h264")
         shown = sink.monitor.status().shown
         while sink.monitor.status().shown < shown + 20:
             assert time.monotonic() < end, sink.monitor.status()
-            send()
+            send_next()
     status = sink.monitor.status()
     assert status.connections == 2
     assert status.dropped["away"] > 0

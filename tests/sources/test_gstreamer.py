@@ -60,8 +60,11 @@ def commands(board: Path) -> list[list[str]]:
 
 
 def is_running(process: str) -> bool:
-    state = Path(f"/proc/{process}/stat")
-    return state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z"
+    try:
+        state = Path(f"/proc/{process}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state.rpartition(")")[2].split()[0] != "Z"
 
 
 def open_camera(where: str = "csi://0") -> LiveStream:

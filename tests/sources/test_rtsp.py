@@ -8,19 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from rtsp_server import MISSING, has_server
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "rtsp_restarts.py"
-PYTHON = "/usr/bin/python3"
-WANTED = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
 
 
-def has_server() -> bool:
-    if not Path(PYTHON).exists():
-        return False
-    return subprocess.run([PYTHON, "-c", WANTED], capture_output=True).returncode == 0
-
-
-@pytest.mark.skipif(not has_server(), reason="GStreamer's RTSP server is not installed (gir1.2-gst-rtsp-server-1.0)")
+@pytest.mark.skipif(not has_server(), reason=MISSING)
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_a_server_that_is_killed_is_found_again_and_nothing_old_is_shown(transport: str):
     command = [sys.executable, str(SCRIPT), "--restarts", "2", "--transport", transport, "--max-lag", "1"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from loopback import free_port
 
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.monitor import State, shown_name
@@ -39,6 +41,32 @@ def test_files_are_no_streams(where: str):
 
 def test_messages_name_no_password():
     assert shown_name("rtsp://me:secret@host:554/cam") == "rtsp://host:554/cam"
+
+
+@pytest.mark.parametrize("scheme", ["nosuch", "srt"])
+def test_a_protocol_that_ffmpeg_does_not_have_is_said_at_once(scheme: str):
+    where = f"{scheme}://me:secret@127.0.0.1:9"
+    try:
+        av.open(where, options={"connect_timeout": "50"}).close()
+    except av.error.ProtocolNotFoundError:
+        pass
+    except av.error.FFmpegError:
+        pytest.skip(f"this FFmpeg has {scheme}://")
+    begin = time.monotonic()
+    with pytest.raises(UsageError) as caught:
+        open_stream(where)
+    assert time.monotonic() - begin < 3
+    assert str(caught.value).startswith(f"{scheme}://127.0.0.1:9: PyAV's FFmpeg has no {scheme}://")
+    assert ("srt-live-transmit srt://HOST:PORT" in str(caught.value)) is (scheme == "srt")
+
+
+def test_a_sender_that_says_nothing_is_told_of_in_words(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "FIRST", 1.0)
+    monkeypatch.setattr(module, "OPEN", 0.3)
+    monkeypatch.setattr(module, "READ", 0.3)
+    where = f"udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
+    with pytest.raises(RssegError, match=rf"{where}: no frame within 1 s \(nothing came for 0\.3 s\)"):
+        open_stream(where)
 
 
 def test_a_slow_reader_gets_the_newest_frame_and_the_rest_is_counted(sender: Any):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import av
 import pytest
+from loopback import free_port
 
 from rsseg_edge.sources.base import Selection
 from rsseg_edge.sources.stream import LiveStream
@@ -39,9 +40,7 @@ def test_klv_arrives_beside_the_pictures(tmp_path: Path, write_video: Callable[.
     given = with_klv(write_video(tmp_path / "a.mp4", stamps=range(50)), tmp_path / "a.ts")
     stream = (tmp_path / "a.ts").read_bytes()
     pieces = [stream[at : at + 1316] for at in range(0, len(stream), 1316)]
-    with socket.socket(type=socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port(socket.SOCK_DGRAM)
     ended = threading.Event()
 
     def send() -> None:

@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rsseg_edge.errors import RssegError
+from rsseg_edge.errors import UsageError
 from rsseg_edge.models.segearth_ov.network import class_scores
 from rsseg_edge.models.segearth_ov.tiny.config import load_config
 from rsseg_edge.models.segearth_ov.tiny.cosines import CosineUpsampler
 from rsseg_edge.models.segearth_ov.tiny.network import SegEarthOVTiny
 from rsseg_edge.models.segearth_ov.tiny.stem import CLIP_MEAN, CLIP_STD
-from rsseg_edge.models.segearth_ov.weights import load_upsampler_state
-from rsseg_edge.training.checkpoint import TrainedModel, read_model
+from rsseg_edge.models.segearth_ov.weights import load_upsampler_state, upsampler_kind
+from rsseg_edge.training.checkpoint import TrainedModel, fill, read_model
 from rsseg_edge.types import UInt8Array
 
 
@@ -76,7 +76,15 @@ def load_network(path: Path, upsampler_weights: Path | None = None) -> tuple[Seg
     weights, trained = read_model(path)
     config = load_config("segearth-ov-tiny")
     if upsampler_weights is not None:
-        upsampler = CosineUpsampler.from_official(load_upsampler_state(upsampler_weights), config.upsampler)
+        state, kind = load_upsampler_state(upsampler_weights), upsampler_kind(upsampler_weights)
+        channels = state["fixup_proj.1.weight"].shape[0]
+        if (kind, channels) != (config.upsampler, config.text.dim):
+            raise UsageError(
+                f"upsampler weights {upsampler_weights}: a {kind} for features of {channels} channels, and {path} "
+                f"needs a {config.upsampler} for {config.text.dim}: rsseg-train simfeatup --clip {path} "
+                f"--upsampler {config.upsampler}"
+            )
+        upsampler = CosineUpsampler.from_official(state, config.upsampler)
         weights = {k: v for k, v in weights.items() if not k.startswith("upsampler.")}
         weights |= {f"upsampler.{k}": v for k, v in upsampler.state_dict().items()}
     elif any(name.startswith("upsampler.") for name in weights):
@@ -84,7 +92,7 @@ def load_network(path: Path, upsampler_weights: Path | None = None) -> tuple[Seg
     else:
         upsampler = None
     network = SegEarthOVTiny(config, upsampler)
-    _fill(network, weights, path)
+    fill(network, weights, path, "segearth-ov-tiny")
     network.eval().requires_grad_(False)
     return network, trained
 
@@ -97,12 +105,4 @@ def load_weights(network: SegEarthOVTiny, path: Path) -> None:
         RssegError: it is damaged, or of another model.
     """
     weights, _ = read_model(path)
-    _fill(network, {k: v for k, v in weights.items() if not k.startswith("upsampler.")}, path)
-
-
-def _fill(network: SegEarthOVTiny, weights: dict[str, Tensor], path: Path) -> None:
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        detail = str(error).splitlines()[-1].strip()
-        raise RssegError(f"checkpoint {path} does not fit segearth-ov-tiny: {detail}") from None
+    fill(network, {k: v for k, v in weights.items() if not k.startswith("upsampler.")}, path, "segearth-ov-tiny")

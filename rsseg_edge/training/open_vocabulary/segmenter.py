@@ -14,7 +14,7 @@ from rsseg_edge.models.segearth_ov.tiny.network import SegEarthOVTiny
 from rsseg_edge.models.segearth_ov.tiny.sentence import WordEncoder
 from rsseg_edge.prompts.colors import distinct_colors
 from rsseg_edge.prompts.vocabulary import parse_classes
-from rsseg_edge.segmenters.open_vocabulary import BACKGROUND
+from rsseg_edge.segmenters.word_classes import BACKGROUND
 from rsseg_edge.training.open_vocabulary.predict import load_network, predictor
 from rsseg_edge.types import ClassTable, Segmentation, UInt8Array
 

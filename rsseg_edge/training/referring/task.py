@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rsseg_edge.errors import RssegError, UsageError
+from rsseg_edge.errors import UsageError
 from rsseg_edge.models.cris.config import LossConfig, PyramidVisionConfig, configurations, load_config
 from rsseg_edge.models.cris.network import CRIS
 from rsseg_edge.models.cris.text_encoder import PADDING
-from rsseg_edge.training.checkpoint import TrainedModel, read_model
+from rsseg_edge.training.checkpoint import TrainedModel, fill, read_model
 from rsseg_edge.training.task import Task
 
 
@@ -101,9 +101,5 @@ def load_referring(path: Path) -> tuple[ReferringTask, TrainedModel]:
         )
     with torch.random.fork_rng():
         task = build_referring(trained.model, pretrained=False)
-    try:
-        task.network.load_state_dict(weights)
-    except RuntimeError as error:
-        detail = str(error).splitlines()[-1].strip()
-        raise RssegError(f"checkpoint {path} does not fit {trained.model}: {detail}") from None
+    fill(task.network, weights, path, trained.model)
     return task.eval(), trained

@@ -7,7 +7,7 @@ pytest.importorskip("open_clip")
 import torch.nn.functional as F  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
-from rsseg_edge.errors import RssegError  # noqa: E402
+from rsseg_edge.errors import RssegError, UsageError  # noqa: E402
 from rsseg_edge.models.segearth_ov.bilinear import Bilinear  # noqa: E402
 from rsseg_edge.models.segearth_ov.tiny.config import load_config  # noqa: E402
 from rsseg_edge.models.segearth_ov.tiny.cosines import CosineUpsampler  # noqa: E402
@@ -62,6 +62,21 @@ def test_an_upsampler_of_its_own_file_joins_the_network(small_tiny, tmp_path, mo
     loaded, _ = load_network(tmp_path / "model.safetensors", tmp_path / "upsampler.safetensors")
     assert torch.equal(loaded.upsampler.projection.weight, upsampler.projection.weight)
     assert torch.equal(loaded.vit.visual.proj, network.vit.visual.proj)
+
+
+@pytest.mark.parametrize(("channels", "kind"), [(16, "jbu_stack"), (8, "jbu_one")])
+def test_an_upsampler_of_another_kind_is_named_with_the_way_to_one(small_tiny, tmp_path, monkeypatch, channels, kind):
+    network = small_tiny()
+    monkeypatch.setattr(predict, "load_config", lambda name: network.config)
+    task = Task()
+    task.network = network
+    save_model(tmp_path / "model.safetensors", task, TrainedModel("segearth-ov-tiny", None, {}))
+    save_file(CosineUpsampler(channels, kind).state_dict(), tmp_path / "other.safetensors")
+    message = (
+        rf"other\.safetensors: a {kind} for features of {channels} channels, .* needs a jbu_stack for 8: rsseg-train"
+    )
+    with pytest.raises(UsageError, match=message):
+        load_network(tmp_path / "model.safetensors", tmp_path / "other.safetensors")
 
 
 def test_checkpoint_of_another_size_is_refused(small_tiny, tmp_path):
