@@ -13,7 +13,7 @@ from rsseg_edge.errors import UsageError
 from rsseg_edge.scenes.gdal import refusal
 from rsseg_edge.scenes.georeference import GeoReference
 from rsseg_edge.scenes.raster import publish
-from rsseg_edge.scenes.vector import Region
+from rsseg_edge.scenes.vector import Regions
 from rsseg_edge.types import ClassTable
 
 FORMATS = {"gpkg": "GPKG", "fgb": "FlatGeobuf", "geojson": "GeoJSON"}
@@ -36,7 +36,7 @@ def parse_formats(text: str) -> tuple[str, ...]:
 
 
 def write_polygons(
-    regions: Iterable[Sequence[Region]],
+    regions: Iterable[Regions],
     geo: GeoReference,
     table: ClassTable,
     folder: Path,
@@ -69,7 +69,7 @@ def write_polygons(
     first = folder / f"{LAYER}.gpkg"
     count = 0
     with _named(path.with_name(f"{path.name}.gpkg")):
-        _append(first, [], geo, table, create=True)
+        _append(first, Regions.none(), geo, table, create=True)
         for batch in regions:
             _append(first, batch, geo, table)
             count += len(batch)
@@ -88,25 +88,24 @@ def write_polygons(
     return count
 
 
-def _append(path: Path, batch: Sequence[Region], geo: GeoReference, table: ClassTable, *, create: bool = False) -> None:
+def _append(path: Path, batch: Regions, geo: GeoReference, table: ClassTable, *, create: bool = False) -> None:
     import pyogrio.raw
     import shapely
 
-    if not batch and not create:
+    if not len(batch) and not create:
         return
     if create:
         path.unlink(missing_ok=True)
     a, _, c, _, e, f = geo.transform
-    polygons = np.array([region.polygon for region in batch], dtype=object)
-    placed = shapely.transform(polygons, lambda xy: xy * np.array([a, e]) + np.array([c, f]))
+    placed = shapely.transform(batch.polygon, lambda xy: xy * np.array([a, e]) + np.array([c, f]))
     pyogrio.raw.write(
         path,
         shapely.to_wkb(placed),
         field_data=[
-            np.array([table.names[region.class_index] for region in batch], dtype=object),
-            np.array([region.class_index for region in batch], np.int32),
-            np.array([round(region.area, 3) for region in batch], np.float64),
-            np.array([round(region.confidence, 4) for region in batch], np.float64),
+            np.array(table.names, dtype=object)[batch.class_index],
+            batch.class_index.astype(np.int32),
+            batch.area.round(3),
+            batch.confidence.round(4),
         ],
         fields=["class", "class_index", "area_m2", "confidence"],
         layer=LAYER,

@@ -16,6 +16,7 @@ from rsseg_edge.machine import available_cores
 from rsseg_edge.postprocess.overlay import Overlay
 from rsseg_edge.scenes.areas import AreaCounter, csv_table
 from rsseg_edge.scenes.gdal import environment
+from rsseg_edge.scenes.labels import Runs, find_runs
 from rsseg_edge.scenes.outcome import SceneOutcome, finished, report
 from rsseg_edge.scenes.polygon_files import write_polygons
 from rsseg_edge.scenes.probe import SceneInput
@@ -195,15 +196,16 @@ class SceneJob:
 
         counter = AreaCounter(geo.pixel_areas())
 
-        def rows() -> Iterator[tuple[UInt8Array, UInt8Array]]:
+        def rows() -> Iterator[tuple[UInt8Array, Runs]]:
             for top in range(0, plan.height, band_rows(plan.width)):
                 bottom = min(top + band_rows(plan.width), plan.height)
-                part = layers.read("classes", top, bottom), layers.read("confidence", top, bottom)
-                counter.add(*part)
-                yield part
+                class_map = layers.read("classes", top, bottom)
+                runs = find_runs(class_map, layers.read("confidence", top, bottom))
+                counter.add(runs, bottom - top)
+                yield class_map, runs
 
         if request.polygons:
-            made = regions(rows(), geo.pixel_areas(), request.simplify)
+            made = regions(rows(), geo.pixel_areas(), geo.width, request.simplify)
             polygons = write_polygons(made, geo, table, work.folder, path, request.polygons)
         else:
             polygons = sum(0 for _ in rows())
