@@ -40,11 +40,10 @@ def find_runs(class_map: UInt8Array, confidence: UInt8Array) -> Runs:
     return Runs(start, start // class_map.shape[1], length, class_map.ravel()[start], sums)
 
 
-def run_of_pixels(class_map: UInt8Array) -> Labels:
-    """Of each pixel, which of the runs it is of: int32 [h, w]."""
-    numbers: Labels = np.cumsum(_begins(class_map).ravel(), dtype=np.int32).reshape(class_map.shape)
+def number_runs(class_map: UInt8Array, numbers: Labels) -> None:
+    """Tell of each pixel which of the runs it is of: fills int32 [h, w]."""
+    numbers[:] = np.cumsum(_begins(class_map).ravel(), dtype=np.int32).reshape(class_map.shape)
     numbers -= 1
-    return numbers
 
 
 def label(class_map: UInt8Array, runs: Runs, run: Labels) -> tuple[Ints, UInt8Array]:
@@ -53,7 +52,7 @@ def label(class_map: UInt8Array, runs: Runs, run: Labels) -> tuple[Ints, UInt8Ar
     Args:
         class_map: uint8 [h, w].
         runs: its n runs.
-        run: int32 [h, w], of :func:`run_of_pixels`.
+        run: int32 [h, w], filled by :func:`number_runs`.
 
     Returns:
         int64 [n], the number of each run's region from 0; and the class of each region, uint8.

@@ -35,44 +35,46 @@ def parse_formats(text: str) -> tuple[str, ...]:
     return names
 
 
-def write_polygons(
-    regions: Iterable[Regions],
-    geo: GeoReference,
-    table: ClassTable,
-    folder: Path,
-    path: Path,
-    formats: Sequence[str],
-) -> int:
-    """Write regions as they come; no more than a batch of them is in memory.
+def append_polygons(regions: Iterable[Regions], geo: GeoReference, table: ClassTable, folder: Path) -> Iterator[int]:
+    """Write regions into a file for :func:`publish_polygons` as they come; no more than a batch of them is in memory.
 
-    Attributes of each: ``class``, ``class_index``, ``area_m2`` (of its pixels, before simplification) and
-    ``confidence`` (mean, 0..1). GeoPackage and FlatGeobuf are in the scene's CRS, GeoJSON in longitude and latitude
-    (RFC 7946).
+    Attributes of each: ``class``, ``class_index``, ``area_m2`` (of its pixels) and ``confidence`` (mean, 0..1).
 
     Args:
         regions: batches of them.
         geo: the scene's grid.
         table: names of the classes.
         folder: for files that are being written.
-        path: of the results, without a suffix.
-        formats: names from ``FORMATS``.
 
-    Returns:
-        How many there are.
+    Yields:
+        How many are in each batch.
 
     Raises:
         RssegError: the file system refuses.
     """
-    if not formats:
-        return 0
     # One file is appended to; the others are copied from it as a stream: FlatGeobuf is written in one go.
     first = folder / f"{LAYER}.gpkg"
-    count = 0
-    with _named(path.with_name(f"{path.name}.gpkg")):
+    with _named(first):
         _append(first, Regions.none(), geo, table, create=True)
         for batch in regions:
             _append(first, batch, geo, table)
-            count += len(batch)
+            yield len(batch)
+
+
+def publish_polygons(count: int, folder: Path, path: Path, formats: Sequence[str]) -> None:
+    """Give finished polygons their names. GeoPackage and FlatGeobuf are in the scene's CRS, GeoJSON in longitude and
+    latitude (RFC 7946).
+
+    Args:
+        count: how many there are.
+        folder: see :func:`append_polygons`.
+        path: of the results, without a suffix.
+        formats: names from ``FORMATS``.
+
+    Raises:
+        RssegError: the file system refuses.
+    """
+    first = folder / f"{LAYER}.gpkg"
     for name in formats:
         target = path.with_name(f"{path.name}.{name}")
         if name == "gpkg":
@@ -85,7 +87,6 @@ def write_polygons(
         publish(first, path.with_name(f"{path.name}.gpkg"))
     else:
         first.unlink()
-    return count
 
 
 def _append(path: Path, batch: Regions, geo: GeoReference, table: ClassTable, *, create: bool = False) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from rsseg_edge.errors import RssegError
+from rsseg_edge.machine import available_cores
 from rsseg_edge.scenes.gdal import refusal
 from rsseg_edge.scenes.georeference import GeoReference
 from rsseg_edge.scenes.probabilities import SCALE
@@ -96,7 +97,7 @@ def _write_cog(
         with _silent():
             rasterio.shutil.copy(
                 source, made, driver="COG", BLOCKSIZE=BLOCK, COMPRESS="DEFLATE", BIGTIFF="IF_SAFER",
-                OVERVIEW_RESAMPLING=resampling, RESAMPLING=resampling,
+                OVERVIEW_RESAMPLING=resampling, RESAMPLING=resampling, NUM_THREADS=available_cores(),
             )  # fmt: skip
     except Exception as error:  # GDAL's errors come as classes of their own here, which derive from Exception directly
         refused = refusal(path, error)

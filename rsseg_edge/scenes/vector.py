@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 from rsseg_edge.scenes.borders import VOID, Borders, trace
 from rsseg_edge.scenes.chains import Ints
-from rsseg_edge.scenes.labels import Runs, find_runs, label, run_of_pixels
+from rsseg_edge.scenes.labels import Runs, find_runs, label, number_runs
 from rsseg_edge.scenes.rings import polygons
 from rsseg_edge.scenes.seams import Seams
 from rsseg_edge.scenes.simplify import simplified
 from rsseg_edge.scenes.work import NO_DATA
 from rsseg_edge.types import UInt8Array
 
-BAND_PIXELS = 4 << 20
+BAND_PIXELS = 2 << 20
 """Pixels that are made into polygons at once."""
 
 
@@ -79,15 +79,15 @@ class Polygonizer:
         classes[0], classes[1:, 1:-1] = self._classes, class_map
         # Numbers of this band's runs, then one for what is beyond its ends, then those of the row before.
         numbers = np.empty((rows + 1, width + 2), np.int32)
-        numbers[1:, 1:-1] = run = run_of_pixels(class_map)
-        region, region_class = label(class_map, runs, run)
+        number_runs(class_map, numbers[1:, 1:-1])
+        region, region_class = label(class_map, runs, numbers[1:, 1:-1])
         count = len(region_class)
         numbers[:, 0] = numbers[:, -1] = len(region)
         numbers[0, 1:-1] = len(region) + 1 + np.arange(width)
 
         mine = np.where(region_class == NO_DATA, VOID, self._next + np.arange(count))
         self._next += count
-        renamed = self._join(mine[region[run[0]]], classes[:2, 1:-1])
+        renamed = self._join(mine[region[numbers[1, 1:-1]]], classes[:2, 1:-1])
         mine, before = renamed[mine], renamed[self._names]
         names = np.concatenate([mine[region], [VOID], before])
         self._count(renamed, mine, region, region_class, runs)

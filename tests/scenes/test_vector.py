@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 
-from rsseg_edge.scenes.labels import find_runs, label, run_of_pixels
+from rsseg_edge.scenes.labels import find_runs, label, number_runs
 from rsseg_edge.scenes.vector import Regions, regions
 
 from .conftest import blobs
@@ -36,6 +36,14 @@ def all_regions(classes: np.ndarray, rows: int, tolerance: float, area: float = 
         for name in ("class_index", "pixels", "area", "confidence")
     )
     return Regions(*numbers, polygon[order])
+
+
+def labelled(classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The region of each pixel, and the class of each region."""
+    runs, numbers = find_runs(classes, classes), np.empty(classes.shape, np.int32)
+    number_runs(classes, numbers)
+    region, region_class = label(classes, runs, numbers)
+    return region[numbers], region_class
 
 
 MAPS = pytest.mark.parametrize("make", [class_map, noise])
@@ -114,9 +122,7 @@ def test_a_slanted_border_becomes_a_line() -> None:
 
 def test_regions_are_connected_by_edges_not_corners() -> None:
     classes = np.array([[1, 0, 1], [0, 1, 1], [255, 255, 0]], np.uint8)
-    runs, pixels = find_runs(classes, classes), run_of_pixels(classes)
-    regions_of_runs, region_class = label(classes, runs, pixels)
-    labels = regions_of_runs[pixels]
+    labels, region_class = labelled(classes)
     assert len(region_class) == 6
     assert np.bincount(region_class, minlength=256)[[0, 1, 255]].tolist() == [3, 2, 1]
     assert labels[0, 0] != labels[1, 1]
@@ -128,9 +134,7 @@ def test_regions_are_those_of_opencv(make: Callable[..., np.ndarray]) -> None:
     import cv2
 
     classes = make(90, 70)
-    runs, pixels = find_runs(classes, classes), run_of_pixels(classes)
-    regions_of_runs, region_class = label(classes, runs, pixels)
-    labels = regions_of_runs[pixels]
+    labels, region_class = labelled(classes)
     for index in np.unique(classes).tolist():
         count, expected = cv2.connectedComponents((classes == index).astype(np.uint8), connectivity=4)
         assert (region_class == index).sum() == count - 1
