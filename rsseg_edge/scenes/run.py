@@ -16,6 +16,7 @@ from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.machine import available_cores
 from rsseg_edge.postprocess.overlay import Overlay
 from rsseg_edge.scenes.areas import csv_table
+from rsseg_edge.scenes.clock import Clock
 from rsseg_edge.scenes.follow import Follower
 from rsseg_edge.scenes.gdal import environment
 from rsseg_edge.scenes.outcome import SceneOutcome, finished, report
@@ -25,7 +26,7 @@ from rsseg_edge.scenes.quicklook import QuickLook, quick_look
 from rsseg_edge.scenes.raster import write_class_cog, write_confidence_cog, write_probability_cog
 from rsseg_edge.scenes.reading import united
 from rsseg_edge.scenes.scene import Scene
-from rsseg_edge.scenes.segment import Band, BandRun, Clock
+from rsseg_edge.scenes.segment import Band, BandRun
 from rsseg_edge.scenes.settings import SceneRequest, plan_windows
 from rsseg_edge.scenes.stac import software_version, stac_item
 from rsseg_edge.scenes.stretch import Stretch
@@ -106,7 +107,9 @@ class SceneJob:
                     raise
                 simplify = self.request.simplify if self.request.polygons else None
                 with Follower(work, scene.geo, self.segmenter.table, simplify) as follower:
-                    clock = self._segment(scene, plan, self._queries(scene, plan, work), work, follower, progress)
+                    clock = Clock()
+                    queries = self._queries(scene, plan, work, clock)
+                    self._segment(scene, plan, queries, work, follower, clock, progress)
                     _refuse_if_lost(scene, work)
                     outcome = self._publish(scene, plan, work, follower, name, clock, begin, settings)
                 work.remove()
@@ -145,9 +148,9 @@ class SceneJob:
         stretch = work.once("stretch", measure)
         scene.stretch = None if stretch is None else Stretch(tuple(stretch["low"]), tuple(stretch["high"]))
 
-    def _queries(self, scene: Scene, plan: Plan, work: Work) -> SceneQueries | None:
+    def _queries(self, scene: Scene, plan: Plan, work: Work, clock: Clock) -> SceneQueries | None:
         def look() -> dict[str, Any] | None:
-            queries = survey(scene, self.segmenter, plan)
+            queries = survey(scene, self.segmenter, plan, clock)
             # They come up again where they leave a hole; a run that goes on does not look at the scene a second time.
             scene.reader.failures.clear()
             return None if queries is None else queries.to_json()
@@ -162,9 +165,9 @@ class SceneJob:
         queries: SceneQueries | None,
         work: Work,
         follower: Follower,
+        clock: Clock,
         progress: Progress,
-    ) -> Clock:
-        clock = Clock()
+    ) -> None:
         for failure in work.failures:
             scene.reader.failures[failure.top, failure.left, failure.height, failure.width] = failure
         total = plan.height * plan.width
@@ -175,7 +178,7 @@ class SceneJob:
                 work.noted(done)
                 follower.go_on()
                 progress(sum(b - a for a, b in work.finished_rows()) * plan.width, total)
-            return clock
+            return
         columns = len(plan.columns.starts)
 
         def on_window(row: int, column: int) -> None:
@@ -189,7 +192,6 @@ class SceneJob:
         classes = len(self.segmenter.table) if self.request.probabilities else 0
         for bands in consecutive(work.missing):
             BandRun(scene, self.segmenter, plan, queries, on_band, on_window, clock, classes).run(bands)
-        return clock
 
     def _publish(
         self,
