@@ -3,9 +3,10 @@
     python scripts/scene_benchmark.py --sizes 10000,20000 --seams 4000 -o scene_benchmark
 
 Peak memory is that of the whole process. Speed is what the network sees a second, overlaps and all, beside the bare
-network on windows of the same size. Seams: the same scene with its grid of windows moved by half a step; the share of
-pixels that get the same class. ``--scene`` takes one of your own for them. ``--scaling 3000``: one process beside
-workers of Dask, with one and two threads.
+network on windows of the same size; with and without the windows that the survey before the first band looks at.
+Seams: the same scene with its grid of windows moved by half a step; the share of pixels that get the same class.
+``--scene`` takes one of your own for them. ``--scaling 3000``: one process beside workers of Dask, with one and two
+threads.
 """
 
 from __future__ import annotations
@@ -153,12 +154,15 @@ def main() -> None:
             make_scene(scene, size)
         report = run(scene, given.out / f"out{size}", "--tile", str(given.tile), *options)
         bare = bare_rate(given.model, given.threads, given.tile, given.bare_seconds)
-        rate = report["engine"]["pixels"] / report["seconds"]
-        inside = report["engine"]["pixels"] / report["engine"]["seconds"]
+        engine = report["engine"]
+        rate = engine["pixels"] / report["seconds"]
+        inside = engine["pixels"] / engine["seconds"]
+        in_bands = rate * (1 - engine["survey_windows"] / engine["windows"])
         print(f"{size} x {size}: peak {report['peak_mb']:.0f} MB, {report['seconds']:.0f} s, ", end="")
         print(f"{size * size / report['seconds'] / 1e6:.2f} Mpixel/s, {report['polygons']} polygons;")
         print(f"  seen by the network {rate / 1e6:.2f} Mpixel/s over the whole run, ", end="")
         print(f"{inside / 1e6:.2f} while it works, {bare / 1e6:.2f} alone: {100 * rate / bare:.0f} %")
+        print(f"  without the {engine['survey_windows']} windows of the survey: {100 * in_bands / bare:.0f} %")
     if given.scaling:
         scene = given.out / f"scene{given.scaling}.tif"
         if not scene.exists():

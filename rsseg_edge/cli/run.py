@@ -131,7 +131,7 @@ def run(
         str | None, typer.Option(metavar="A,B", help="Scene: of gpkg, fgb, geojson; or none.  [default: gpkg]")
     ] = None,
     simplify: Annotated[
-        float | None, typer.Option(min=0, help="Scene: tolerance of the polygons, pixels.  [default: 1]")
+        float | None, typer.Option(min=0, max=1, help="Scene: tolerance of the polygons, pixels.  [default: 1]")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Scene: do finished scenes anew.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Scene: processes that share the work.")] = None,

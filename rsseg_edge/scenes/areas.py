@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rsseg_edge.types import ClassTable, UInt8Array
+from rsseg_edge.scenes.labels import Runs
+from rsseg_edge.types import ClassTable
 
 
 @dataclass(frozen=True)
@@ -46,18 +47,16 @@ class AreaCounter:
     def __init__(self, pixel_areas: npt.NDArray[np.float64]) -> None:
         self._pixel_areas = pixel_areas
         self._row = 0
-        self._pixels = np.zeros(256, np.int64)
+        self._pixels = np.zeros(256)
         self._areas = np.zeros(256)
         self._confidence = np.zeros(256)
 
-    def add(self, class_map: UInt8Array, confidence: UInt8Array) -> None:
-        """The next rows, uint8 [n, width] each."""
-        for classes, sure in zip(class_map, confidence, strict=True):
-            pixels = np.bincount(classes, minlength=256)
-            self._pixels += pixels
-            self._areas += pixels * self._pixel_areas[self._row]
-            self._confidence += np.bincount(classes, sure, 256)
-            self._row += 1
+    def add(self, runs: Runs, rows: int) -> None:
+        """The next rows' runs."""
+        areas = runs.length * self._pixel_areas[self._row + runs.row]
+        for total, values in ((self._pixels, runs.length), (self._areas, areas), (self._confidence, runs.confidence)):
+            total += np.bincount(runs.class_index, values, 256)
+        self._row += rows
 
     def classes(self, table: ClassTable) -> list[ClassArea]:
         """Of every class, in the order of the table."""

@@ -112,14 +112,13 @@ def decide_band(cells: Cells, plan: Plan, segmenter: ScoringSegmenter) -> tuple[
         for first_column in range(0, plan.width, CHUNK[1]):
             columns = _positions(first_column, min(first_column + CHUNK[1], plan.width), across)
             x0, x1 = _reach(columns, cells.scores.shape[2])
-            x, y = np.meshgrid((columns - x0).astype(np.float32), (rows - y0).astype(np.float32))
-            fixed = cv2.convertMaps(x, y, cv2.CV_16SC2)
-            scores = np.stack(
-                [
-                    cv2.remap(plane, *fixed, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-                    for plane in cells.scores[:, y0:y1, x0:x1]
-                ]
-            )
+            from_output = np.array([[1 / across, 0, columns[0] - x0], [0, 1 / down, rows[0] - y0]])
+            scores = np.empty((len(cells.scores), len(rows), len(columns)), np.float32)
+            for plane, enlarged in zip(cells.scores[:, y0:y1, x0:x1], scores, strict=True):
+                cv2.warpAffine(
+                    plane, from_output, enlarged.shape[::-1], dst=enlarged,
+                    flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
+                )  # fmt: skip
             place = (
                 slice(first_row - top, first_row - top + len(rows)),
                 slice(first_column, first_column + len(columns)),

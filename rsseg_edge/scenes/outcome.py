@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rsseg_edge.scenes.areas import ClassArea
+from rsseg_edge.scenes.clock import Clock
 from rsseg_edge.scenes.reading import Failure
-from rsseg_edge.scenes.segment import Clock
 from rsseg_edge.types import ClassTable
 
 
@@ -67,6 +67,7 @@ def report(outcome: SceneOutcome, settings: dict[str, Any], table: ClassTable) -
             "seconds": round(outcome.clock.engine, 3),
             "pixels": outcome.clock.pixels,
             "windows": outcome.clock.windows,
+            "survey_windows": outcome.clock.survey,
         },
         "settings": settings,
     }
@@ -85,7 +86,8 @@ def finished(
             for a, color in zip(data["classes"], table.colors, strict=True)
         )
         failures = tuple(Failure(**failure) for failure in data["failed_reads"])
-        clock = Clock(data["engine"]["seconds"], data["engine"]["pixels"], data["engine"]["windows"])
+        engine = data["engine"]
+        clock = Clock(engine["seconds"], engine["pixels"], engine["windows"], engine["survey_windows"])
         return SceneOutcome(
             name, *size, data["gsd"], areas, data["no_data_pixels"], data["polygons"],
             failures, data["seconds"], 0, data["bands"], clock, earlier=True,

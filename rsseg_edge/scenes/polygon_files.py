@@ -13,7 +13,7 @@ from rsseg_edge.errors import UsageError
 from rsseg_edge.scenes.gdal import refusal
 from rsseg_edge.scenes.georeference import GeoReference
 from rsseg_edge.scenes.raster import publish
-from rsseg_edge.scenes.vector import Region
+from rsseg_edge.scenes.vector import Regions
 from rsseg_edge.types import ClassTable
 
 FORMATS = {"gpkg": "GPKG", "fgb": "FlatGeobuf", "geojson": "GeoJSON"}
@@ -35,44 +35,46 @@ def parse_formats(text: str) -> tuple[str, ...]:
     return names
 
 
-def write_polygons(
-    regions: Iterable[Sequence[Region]],
-    geo: GeoReference,
-    table: ClassTable,
-    folder: Path,
-    path: Path,
-    formats: Sequence[str],
-) -> int:
-    """Write regions as they come; no more than a batch of them is in memory.
+def append_polygons(regions: Iterable[Regions], geo: GeoReference, table: ClassTable, folder: Path) -> Iterator[int]:
+    """Write regions into a file for :func:`publish_polygons` as they come; no more than a batch of them is in memory.
 
-    Attributes of each: ``class``, ``class_index``, ``area_m2`` (of its pixels, before simplification) and
-    ``confidence`` (mean, 0..1). GeoPackage and FlatGeobuf are in the scene's CRS, GeoJSON in longitude and latitude
-    (RFC 7946).
+    Attributes of each: ``class``, ``class_index``, ``area_m2`` (of its pixels) and ``confidence`` (mean, 0..1).
 
     Args:
         regions: batches of them.
         geo: the scene's grid.
         table: names of the classes.
         folder: for files that are being written.
-        path: of the results, without a suffix.
-        formats: names from ``FORMATS``.
 
-    Returns:
-        How many there are.
+    Yields:
+        How many are in each batch.
 
     Raises:
         RssegError: the file system refuses.
     """
-    if not formats:
-        return 0
     # One file is appended to; the others are copied from it as a stream: FlatGeobuf is written in one go.
     first = folder / f"{LAYER}.gpkg"
-    count = 0
-    with _named(path.with_name(f"{path.name}.gpkg")):
-        _append(first, [], geo, table, create=True)
+    with _named(first):
+        _append(first, Regions.none(), geo, table, create=True)
         for batch in regions:
             _append(first, batch, geo, table)
-            count += len(batch)
+            yield len(batch)
+
+
+def publish_polygons(count: int, folder: Path, path: Path, formats: Sequence[str]) -> None:
+    """Give finished polygons their names. GeoPackage and FlatGeobuf are in the scene's CRS, GeoJSON in longitude and
+    latitude (RFC 7946).
+
+    Args:
+        count: how many there are.
+        folder: see :func:`append_polygons`.
+        path: of the results, without a suffix.
+        formats: names from ``FORMATS``.
+
+    Raises:
+        RssegError: the file system refuses.
+    """
+    first = folder / f"{LAYER}.gpkg"
     for name in formats:
         target = path.with_name(f"{path.name}.{name}")
         if name == "gpkg":
@@ -85,28 +87,26 @@ def write_polygons(
         publish(first, path.with_name(f"{path.name}.gpkg"))
     else:
         first.unlink()
-    return count
 
 
-def _append(path: Path, batch: Sequence[Region], geo: GeoReference, table: ClassTable, *, create: bool = False) -> None:
+def _append(path: Path, batch: Regions, geo: GeoReference, table: ClassTable, *, create: bool = False) -> None:
     import pyogrio.raw
     import shapely
 
-    if not batch and not create:
+    if not len(batch) and not create:
         return
     if create:
         path.unlink(missing_ok=True)
     a, _, c, _, e, f = geo.transform
-    polygons = np.array([region.polygon for region in batch], dtype=object)
-    placed = shapely.transform(polygons, lambda xy: xy * np.array([a, e]) + np.array([c, f]))
+    placed = shapely.transform(batch.polygon, lambda xy: xy * np.array([a, e]) + np.array([c, f]))
     pyogrio.raw.write(
         path,
         shapely.to_wkb(placed),
         field_data=[
-            np.array([table.names[region.class_index] for region in batch], dtype=object),
-            np.array([region.class_index for region in batch], np.int32),
-            np.array([round(region.area, 3) for region in batch], np.float64),
-            np.array([round(region.confidence, 4) for region in batch], np.float64),
+            np.array(table.names, dtype=object)[batch.class_index],
+            batch.class_index.astype(np.int32),
+            batch.area.round(3),
+            batch.confidence.round(4),
         ],
         fields=["class", "class_index", "area_m2", "confidence"],
         layer=LAYER,

@@ -8,12 +8,15 @@ import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 from rsseg_edge.errors import RssegError
+from rsseg_edge.machine import available_cores
 from rsseg_edge.scenes.gdal import refusal
 from rsseg_edge.scenes.georeference import GeoReference
+from rsseg_edge.scenes.overviews import write_overviews
 from rsseg_edge.scenes.probabilities import SCALE
 from rsseg_edge.scenes.work import LAYERS, NO_DATA, Layers, layer_names
 from rsseg_edge.sinks.part_file import named_errors, write_file
@@ -38,6 +41,12 @@ def write_class_cog(layers: Layers, geo: GeoReference, table: ClassTable, path: 
         f'<ColorTable>{"".join(colors)}<Entry c1="0" c2="0" c3="0" c4="0"/></ColorTable>'
         f"<CategoryNames>{names}</CategoryNames>"
     )
+    for level in write_overviews(layers, "classes", BLOCK):
+        (name,) = level.names
+        reduced = replace(geo, height=level.height, width=level.width)
+        write_file(level.path(name).with_suffix(".vrt"), _raw_vrt({name: ""}, reduced, {}).encode())
+        source = f'<SourceFilename relativeToVRT="1">{name}.vrt</SourceFilename><SourceBand>1</SourceBand>'
+        band += f"<Overview>{source}</Overview>"
     tags = {"CLASSES": json.dumps(list(table.names), ensure_ascii=False), "AREA_OR_POINT": "Area"}
     _write_cog(layers, {"classes": band}, geo, tags, "MODE", path)
 
@@ -96,7 +105,7 @@ def _write_cog(
         with _silent():
             rasterio.shutil.copy(
                 source, made, driver="COG", BLOCKSIZE=BLOCK, COMPRESS="DEFLATE", BIGTIFF="IF_SAFER",
-                OVERVIEW_RESAMPLING=resampling, RESAMPLING=resampling,
+                OVERVIEW_RESAMPLING=resampling, RESAMPLING=resampling, NUM_THREADS=available_cores(),
             )  # fmt: skip
     except Exception as error:  # GDAL's errors come as classes of their own here, which derive from Exception directly
         refused = refusal(path, error)

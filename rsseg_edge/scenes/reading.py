@@ -117,7 +117,8 @@ class Reader:
         values = np.zeros((len(self._bands), *shape), self._dataset.dtypes[self._bands[0] - 1])
         valid = np.zeros(shape, np.bool_)
         self._fill(box, values, valid)
-        values[:, ~valid] = 0
+        if not valid.all():
+            values[:, ~valid] = 0
         return values, valid
 
     def valid(self, top: int, rows: int) -> npt.NDArray[np.bool_] | None:
@@ -195,9 +196,7 @@ class Reader:
         method = Resampling.nearest if same else Resampling.average
         if not same and (box.height < shape[0] or box.width < shape[1]):
             method = Resampling.bilinear
-        values[:] = self._dataset.read(
-            list(self._bands), window=window, out_shape=(len(self._bands), *shape), resampling=method
-        )
+        self._dataset.read(list(self._bands), window=window, out=values, resampling=method)
         valid[:] = True
         if self._masked:
             mask = self._dataset.dataset_mask(window=window, out_shape=shape, resampling=method)

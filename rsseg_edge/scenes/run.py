@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,30 +15,30 @@ from rsseg_edge.engines.choose import Say
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.machine import available_cores
 from rsseg_edge.postprocess.overlay import Overlay
-from rsseg_edge.scenes.areas import AreaCounter, csv_table
+from rsseg_edge.scenes.areas import csv_table
+from rsseg_edge.scenes.clock import Clock
+from rsseg_edge.scenes.follow import Follower
 from rsseg_edge.scenes.gdal import environment
 from rsseg_edge.scenes.outcome import SceneOutcome, finished, report
-from rsseg_edge.scenes.polygon_files import write_polygons
+from rsseg_edge.scenes.polygon_files import publish_polygons
 from rsseg_edge.scenes.probe import SceneInput
-from rsseg_edge.scenes.quicklook import quick_look
+from rsseg_edge.scenes.quicklook import QuickLook, quick_look
 from rsseg_edge.scenes.raster import write_class_cog, write_confidence_cog, write_probability_cog
 from rsseg_edge.scenes.reading import united
 from rsseg_edge.scenes.scene import Scene
-from rsseg_edge.scenes.segment import Band, BandRun, Clock
+from rsseg_edge.scenes.segment import Band, BandRun
 from rsseg_edge.scenes.settings import SceneRequest, plan_windows
 from rsseg_edge.scenes.stac import software_version, stac_item
 from rsseg_edge.scenes.stretch import Stretch
 from rsseg_edge.scenes.survey import survey
 from rsseg_edge.scenes.units import Pool, Task, consecutive, layers_of, open_model, store
-from rsseg_edge.scenes.vector import band_rows, regions
 from rsseg_edge.scenes.web_map import web_map
 from rsseg_edge.scenes.windows import Plan
-from rsseg_edge.scenes.work import Work
+from rsseg_edge.scenes.work import Layers, Work
 from rsseg_edge.segmenter import open_in_precision
 from rsseg_edge.segmenters.scene_queries import SceneQueries
 from rsseg_edge.sinks.images import write_png
 from rsseg_edge.sinks.part_file import named_errors, write_file
-from rsseg_edge.types import UInt8Array
 
 Progress = Callable[[int, int], None]
 """Told how many pixels of a scene are done, and of how many."""
@@ -104,9 +105,13 @@ class SceneJob:
                 except UsageError:
                     work.remove()
                     raise
-                clock = self._segment(scene, plan, self._queries(scene, plan, work), work, progress)
-                _refuse_if_lost(scene, work)
-                outcome = self._publish(scene, plan, work, name, clock, begin, settings)
+                simplify = self.request.simplify if self.request.polygons else None
+                with Follower(work, scene.geo, self.segmenter.table, simplify) as follower:
+                    clock = Clock()
+                    queries = self._queries(scene, plan, work, clock)
+                    self._segment(scene, plan, queries, work, follower, clock, progress)
+                    _refuse_if_lost(scene, work)
+                    outcome = self._publish(scene, plan, work, follower, name, clock, begin, settings)
                 work.remove()
                 return outcome
 
@@ -143,9 +148,9 @@ class SceneJob:
         stretch = work.once("stretch", measure)
         scene.stretch = None if stretch is None else Stretch(tuple(stretch["low"]), tuple(stretch["high"]))
 
-    def _queries(self, scene: Scene, plan: Plan, work: Work) -> SceneQueries | None:
+    def _queries(self, scene: Scene, plan: Plan, work: Work, clock: Clock) -> SceneQueries | None:
         def look() -> dict[str, Any] | None:
-            queries = survey(scene, self.segmenter, plan)
+            queries = survey(scene, self.segmenter, plan, clock)
             # They come up again where they leave a hole; a run that goes on does not look at the scene a second time.
             scene.reader.failures.clear()
             return None if queries is None else queries.to_json()
@@ -153,8 +158,16 @@ class SceneJob:
         queries = work.once("queries", look)
         return None if queries is None else SceneQueries.from_json(queries)
 
-    def _segment(self, scene: Scene, plan: Plan, queries: SceneQueries | None, work: Work, progress: Progress) -> Clock:
-        clock = Clock()
+    def _segment(
+        self,
+        scene: Scene,
+        plan: Plan,
+        queries: SceneQueries | None,
+        work: Work,
+        follower: Follower,
+        clock: Clock,
+        progress: Progress,
+    ) -> None:
         for failure in work.failures:
             scene.reader.failures[failure.top, failure.left, failure.height, failure.width] = failure
         total = plan.height * plan.width
@@ -163,8 +176,9 @@ class SceneJob:
             task = Task(_anywhere(scene.path), request, scene.stretch, plan, queries, _anywhere(str(work.folder)))
             for done in self._pool.bands(task, list(consecutive(work.missing))):
                 work.noted(done)
+                follower.go_on()
                 progress(sum(b - a for a, b in work.finished_rows()) * plan.width, total)
-            return clock
+            return
         columns = len(plan.columns.starts)
 
         def on_window(row: int, column: int) -> None:
@@ -173,45 +187,45 @@ class SceneJob:
 
         def on_band(band: Band) -> None:
             work.add(store(band, plan, work.layers))
+            follower.go_on()
 
         classes = len(self.segmenter.table) if self.request.probabilities else 0
         for bands in consecutive(work.missing):
             BandRun(scene, self.segmenter, plan, queries, on_band, on_window, clock, classes).run(bands)
-        return clock
 
     def _publish(
-        self, scene: Scene, plan: Plan, work: Work, name: str, clock: Clock, begin: float, settings: dict[str, Any]
+        self,
+        scene: Scene,
+        plan: Plan,
+        work: Work,
+        follower: Follower,
+        name: str,
+        clock: Clock,
+        begin: float,
+        settings: dict[str, Any],
     ) -> SceneOutcome:
         request, table, layers, geo = self.request, self.segmenter.table, work.layers, scene.geo
         path = request.out / name
         files = {"classes": f"{name}.tif"}
-        write_class_cog(layers, geo, table, request.out / files["classes"])
-        if request.confidence:
-            files["confidence"] = f"{name}.confidence.tif"
-            write_confidence_cog(layers, geo, request.out / files["confidence"])
-        if request.probabilities:
-            files["probabilities"] = f"{name}.probabilities.tif"
-            write_probability_cog(layers, geo, table, request.out / files["probabilities"])
+        with ThreadPoolExecutor(1) as beside:
+            looking = beside.submit(_quick_look, scene, layers)
+            write_class_cog(layers, geo, table, request.out / files["classes"])
+            if request.confidence:
+                files["confidence"] = f"{name}.confidence.tif"
+                write_confidence_cog(layers, geo, request.out / files["confidence"])
+            if request.probabilities:
+                files["probabilities"] = f"{name}.probabilities.tif"
+                write_probability_cog(layers, geo, table, request.out / files["probabilities"])
 
-        counter = AreaCounter(geo.pixel_areas())
-
-        def rows() -> Iterator[tuple[UInt8Array, UInt8Array]]:
-            for top in range(0, plan.height, band_rows(plan.width)):
-                bottom = min(top + band_rows(plan.width), plan.height)
-                part = layers.read("classes", top, bottom), layers.read("confidence", top, bottom)
-                counter.add(*part)
-                yield part
-
+        follower.finish()
+        polygons, counter = follower.polygons, follower.areas
         if request.polygons:
-            made = regions(rows(), geo.pixel_areas(), request.simplify)
-            polygons = write_polygons(made, geo, table, work.folder, path, request.polygons)
-        else:
-            polygons = sum(0 for _ in rows())
+            publish_polygons(polygons, work.folder, path, request.polygons)
         files |= {f"polygons_{format}": f"{name}.{format}" for format in request.polygons}
         areas = counter.classes(table)
         files |= {"areas": f"{name}.csv", "quicklook": f"{name}.png", "map": f"{name}.html", "report": f"{name}.json"}
         write_file(request.out / files["areas"], csv_table(areas).encode())
-        look = quick_look(scene, layers)
+        look = looking.result()
         overlay = Overlay(table, table.selected(request.classes_only), request.alpha)
         write_png(request.out / files["quicklook"], look.overlay(overlay)[..., ::-1])
         write_file(request.out / files["map"], web_map(name, look, geo, table, areas).encode())
@@ -224,6 +238,12 @@ class SceneJob:
         # Last of all: it says that the scene is finished.
         write_file(request.out / files["report"], json.dumps(report(outcome, settings, table), indent=2).encode())
         return outcome
+
+
+def _quick_look(scene: Scene, layers: Layers) -> QuickLook:
+    """On a thread of its own, to which GDAL's settings do not reach."""
+    with environment():
+        return quick_look(scene, layers)
 
 
 def scene_names(scenes: Sequence[SceneInput]) -> list[str]:

@@ -99,8 +99,10 @@ class Scene:
         Raises:
             RssegError: nothing can be read any more.
         """
+        import cv2
+
         values, valid = self.reader.read(box, shape)
-        image = np.ascontiguousarray(values.transpose(1, 2, 0)) if self.stretch is None else self.stretch(values)
+        image = np.asarray(cv2.merge(list(values)), np.uint8) if self.stretch is None else self.stretch(values)
         if not valid.all() and valid.any():
             image[~valid] = np.rint(image[valid].mean(axis=0, dtype=np.float64)).astype(np.uint8)
         return image, valid

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsseg_edge.scenes.blend import Blender, Cells, decide_band
+from rsseg_edge.scenes.clock import Clock
 from rsseg_edge.scenes.gdal import environment
 from rsseg_edge.scenes.probabilities import band_probabilities
 from rsseg_edge.scenes.reading import Failure
@@ -43,21 +43,6 @@ class Band:
     confidence: UInt8Array
     failures: tuple[Failure, ...]
     probabilities: tuple[UInt8Array, ...] = ()
-
-
-@dataclass
-class Clock:
-    """Where the time went.
-
-    Attributes:
-        engine: seconds in the network.
-        pixels: that the network saw, overlaps counted every time.
-        windows: that it saw.
-    """
-
-    engine: float = 0.0
-    pixels: int = 0
-    windows: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,11 +121,8 @@ class BandRun:
                     made.put((blender.finish(item.row), item))
                 continue
             if item.image is not None:
-                begin = time.perf_counter()
-                scores = self.segmenter.scores(item.image, self.queries)
-                self.clock.engine += time.perf_counter() - begin
-                self.clock.pixels += item.image.shape[0] * item.image.shape[1]
-                self.clock.windows += 1
+                with self.clock.window(item.image):
+                    scores = self.segmenter.scores(item.image, self.queries)
                 blender.add(item.row, item.column, scores)
             self.on_window(item.row, item.column)
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from rsseg_edge.scenes.clock import Clock
 from rsseg_edge.scenes.reading import Box
 from rsseg_edge.scenes.scene import Scene
 from rsseg_edge.scenes.windows import Axis, Plan
@@ -17,7 +18,7 @@ ONE_IN, AT_LEAST, AT_MOST = 32, 4, 24
 """Windows of the survey: of so many one, but at least and at most so many."""
 
 
-def survey(scene: Scene, segmenter: ScoringSegmenter, plan: Plan) -> SceneQueries | None:
+def survey(scene: Scene, segmenter: ScoringSegmenter, plan: Plan, clock: Clock) -> SceneQueries | None:
     """The queries of a scene, which do not depend on where its windows lie.
 
     None where the scene is a single window, has no valid pixel where it was looked at, or the model has no queries.
@@ -30,7 +31,8 @@ def survey(scene: Scene, segmenter: ScoringSegmenter, plan: Plan) -> SceneQuerie
         image = window_image(scene, plan, top, left)
         if image is None:
             continue
-        queries = segmenter.queries(image)
+        with clock.window(image, survey=True):
+            queries = segmenter.queries(image)
         if queries is None:
             return None
         seen.append(queries)

@@ -206,6 +206,11 @@ class Work:
         """Bands that are not finished, in order."""
         return [band for band in range(len(self.bounds) - 1) if band not in self._done]
 
+    @property
+    def rows(self) -> int:
+        """Rows from the top that are finished without a gap."""
+        return self.bounds[next(iter(self.missing), len(self.bounds) - 1)]
+
     def finished_rows(self) -> list[tuple[int, int]]:
         """First row and end of every band that is finished."""
         return [(self.bounds[band], self.bounds[band + 1]) for band in self._done]

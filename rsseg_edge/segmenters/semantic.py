@@ -130,8 +130,10 @@ class SemanticSegmenter:
         best = np.array(scores[0], np.float32)
         class_map = np.zeros(best.shape, np.uint8)
         for index, share in enumerate(scores[1:], 1):
-            class_map[share > best] = index
-            best = np.maximum(best, share, out=best)
+            better = (share > best).view(np.uint8)
+            better *= index
+            np.maximum(class_map, better, out=class_map)
+            np.maximum(best, share, out=best)
         return class_map, np.asarray(cv2.convertScaleAbs(best, alpha=255), np.uint8)
 
     def probabilities(self, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rsseg_edge.scenes.clock import Clock
 from rsseg_edge.scenes.scene import Options, Scene
 from rsseg_edge.scenes.survey import AT_LEAST, AT_MOST, survey, survey_windows, window_image
 from rsseg_edge.scenes.windows import Axis, Plan
@@ -55,10 +56,10 @@ def test_the_queries_of_a_scene_are_the_mean_of_the_windows_that_have_data(
     plan = plan_of(200, 300)
     values: list[float] = []
     with Scene(str(path), Options()) as scene:
-        found = survey(scene, reading(values), plan)
+        found = survey(scene, reading(values), plan, Clock())
         looked_at = survey_windows(plan)
         empty = [place for place in looked_at if window_image(scene, plan, *place) is None]
-        assert survey(scene, SimpleNamespace(queries=lambda image: None), plan) is None  # type: ignore[arg-type]
+        assert survey(scene, SimpleNamespace(queries=lambda image: None), plan, Clock()) is None  # type: ignore[arg-type]
     assert empty
     assert len(values) == len(looked_at) - len(empty)
     assert found is not None
