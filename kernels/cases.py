@@ -108,6 +108,7 @@ def _rows() -> Iterator[Case]:
         ("left_over_3", 1, 9, 8, 7, 3, "places"),
         ("two_columns", 1, 20, 3, 26, 2, "each"),
         ("many_channels", 1, 200, 16, 5, 4, ""),
+        ("power_of_two_channels", 1, 256, 9, 5, 14, ""),
     ):
         for op in ("Conv3x3Relu", "UpsampleConv3x3Relu"):
             yield Case(op, name, {"B": b, "C": c, "D": d, "h": h, "w": w}, {}, style)

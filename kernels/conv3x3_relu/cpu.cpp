@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::size_t kFilters = 2 * kLanes;            // of a block
 constexpr std::size_t kBlocks = 2;                      // of a task: pixels are read once for both
-constexpr int kRows = kLanes == 16 ? 12 : 6;            // pixels of a block: their sums fill the registers
+constexpr int kRows = kLanes == 16 ? 11 : 6;            // pixels of a pass: with their sums and addresses in registers
+constexpr std::size_t kLine = 16;                       // floats of a cache line
 constexpr std::size_t kTogether = 5000000;              // floats of sums: below what malloc takes from the system anew
 
 std::size_t up(std::size_t n, std::size_t step) { return (n + step - 1) / step * step; }
@@ -76,6 +77,7 @@ RSSEG_INLINE void multiply(const float* const* pixels, const float* weights, std
     const float* next = weights + channels * kFilters;  // those of the next pair of kinds
     for (std::size_t c = 0; c < channels; ++c, weights += kFilters, next += kFilters) {
         prefetch(next);
+        if (kFilters > kLine) prefetch(next + kLine);
         const Vec first = load(weights), second = load(weights + kLanes);
         RSSEG_UNROLL
         for (int r = 0; r < R; ++r) {
@@ -91,16 +93,13 @@ RSSEG_INLINE void multiply(const float* const* pixels, const float* weights, std
     }
 }
 
+template <int R>
 RSSEG_INLINE void multiply_some(int count, const float* const* pixels, const float* weights, std::size_t channels, float* const* out) {
-    if (count == kRows) {
-        multiply<kRows>(pixels, weights, channels, out);
+    if (count == R) {
+        multiply<R>(pixels, weights, channels, out);
         return;
     }
-    int r = 0;
-    count = count < kRows ? count : 0;
-    for (; r + 4 <= count; r += 4) multiply<4>(pixels + r, weights, channels, out + r);
-    for (; r + 2 <= count; r += 2) multiply<2>(pixels + r, weights, channels, out + r);
-    for (; r < count; ++r) multiply<1>(pixels + r, weights, channels, out + r);
+    if constexpr (R > 1) multiply_some<R - 1>(count, pixels, weights, channels, out);
 }
 
 // All products of one image and some blocks of filters: [block][row product][column product][kFilters].
@@ -108,27 +107,26 @@ void products(const Conv3x3& p, const float* sums, std::size_t padded, const flo
     const std::size_t across = p.columns.sums.count, wide = static_cast<std::size_t>(p.columns.products[kKinds]);
     const std::size_t block = kKinds * kKinds * p.channels * kFilters;
     const std::size_t made = static_cast<std::size_t>(p.rows.products[kKinds]) * wide * kFilters;
-    const float* pixels[kRows];
-    float* results[kRows];
-    int filled = 0;
-    auto flush = [&]() {
-        for (std::size_t b = 0; b < blocks; ++b) {
-            multiply_some(filled, pixels, weights + b * block, p.channels, results);
-            for (int r = 0; r < filled; ++r) results[r] += made;
-        }
-        filled = 0;
-    };
     for (int i = 0; i < kKinds; ++i) {
         for (int j = 0; j < kKinds; ++j, weights += p.channels * kFilters) {
-            for (int row = p.rows.products[i]; row < p.rows.products[i + 1]; ++row) {
-                const float* sum_row = sums + static_cast<std::size_t>(p.rows.sum_of[row]) * across * padded;
-                for (int column = p.columns.products[j]; column < p.columns.products[j + 1]; ++column) {
-                    pixels[filled] = sum_row + static_cast<std::size_t>(p.columns.sum_of[column]) * padded;
-                    results[filled] = out + (static_cast<std::size_t>(row) * wide + static_cast<std::size_t>(column)) * kFilters;
-                    if (++filled == kRows) flush();
+            int row = p.rows.products[i], column = p.columns.products[j];
+            const int count = (p.rows.products[i + 1] - row) * (p.columns.products[j + 1] - column);
+            const int passes = (count + kRows - 1) / kRows;  // of equal size: the last one would be slow if it were short
+            const float* pixels[kRows];
+            float* results[kRows];
+            for (int k = 0; k < passes; ++k) {
+                const int n = count * (k + 1) / passes - count * k / passes;
+                for (int r = 0; r < n; ++r) {
+                    const auto sum_row = static_cast<std::size_t>(p.rows.sum_of[row]), sum_column = static_cast<std::size_t>(p.columns.sum_of[column]);
+                    pixels[r] = sums + (sum_row * across + sum_column) * padded;
+                    results[r] = out + (static_cast<std::size_t>(row) * wide + static_cast<std::size_t>(column)) * kFilters;
+                    if (++column == p.columns.products[j + 1]) column = p.columns.products[j], ++row;
+                }
+                for (std::size_t b = 0; b < blocks; ++b) {
+                    multiply_some<kRows>(n, pixels, weights + b * block, p.channels, results);
+                    for (int r = 0; r < n; ++r) results[r] += made;
                 }
             }
-            flush();
         }
     }
 }
@@ -186,7 +184,9 @@ bool conv3x3_pack(const Conv3x3& p, const Threads& threads) {
 }
 
 bool conv3x3(const Conv3x3& p, const Threads& threads) {
-    const std::size_t padded = up(p.channels, kLanes), row = p.columns.pixels * padded, image = p.rows.pixels * row;
+    // Pixels whose distance is a power of two would evict each other.
+    const std::size_t whole = up(p.channels, kLanes), padded = whole % 256 ? whole : whole + kLine;
+    const std::size_t row = p.columns.pixels * padded, image = p.rows.pixels * row;
     const std::size_t across = p.columns.sums.count, summed = p.rows.sums.count * across * padded;
     const std::size_t high = static_cast<std::size_t>(p.rows.products[kKinds]), wide = static_cast<std::size_t>(p.columns.products[kKinds]);
     const std::size_t width = p.columns.outputs.count, plane = p.rows.pixels * p.columns.pixels;
