@@ -113,6 +113,27 @@ def _rows() -> Iterator[Case]:
         for op in ("Conv3x3Relu", "UpsampleConv3x3Relu"):
             yield Case(op, name, {"B": b, "C": c, "D": d, "h": h, "w": w}, {}, style)
 
+    for name, b, n, c, heads, style in (
+        ("typical", 1, 49, 64, 4, "places"),
+        ("odd", 3, 7, 39, 3, "places"),
+        ("one_addend", 2, 70, 24, 2, ""),
+        ("one_of_each", 1, 1, 1, 1, "places"),
+        ("many_positions", 1, 530, 20, 2, "places"),
+        ("wide_head", 1, 17, 75, 1, "places"),
+        ("one_channel_a_head", 1, 33, 5, 5, "places"),
+        ("huge_scores", 1, 40, 32, 2, "huge"),
+    ):
+        yield Case("SelfAttention", name, {"B": b, "N": n, "C": c}, {"num_heads": heads}, style)
+
+    for name, b, n, c, hidden in (
+        ("typical", 1, 26, 24, 96),
+        ("odd", 3, 7, 37, 53),
+        ("one_of_each", 1, 1, 1, 1),
+        ("many_rows", 1, 101, 33, 40),
+        ("deep", 2, 5, 530, 1040),
+    ):
+        yield Case("FeedForward", name, {"B": b, "N": n, "C": c, "H": hidden})
+
 
 def _normal(rng: np.random.Generator, *shape: int, scale: float = 1.0) -> Floats:
     return (rng.standard_normal(shape) * scale).astype(np.float32)
@@ -187,6 +208,39 @@ def _conv3x3_relu(case: Case, rng: np.random.Generator) -> dict[str, Array]:
     return {"x": _normal(rng, b, c, h, w), "weight": weight, "addend": _normal(rng, *shape)}
 
 
+def _self_attention(case: Case, rng: np.random.Generator) -> dict[str, Array]:
+    b, n, c = (case.sizes[k] for k in "BNC")
+    addend = _normal(rng, n if case.style else 1, 3 * c)
+    if case.style == "huge":  # one-hot rows, whose winner is far ahead: half precision resolves scores of this size
+        addend[:, : 2 * c] *= np.float32(4)
+    return {
+        "x": _normal(rng, b, n, c),
+        "norm_weight": _normal(rng, c),
+        "norm_bias": _normal(rng, c),
+        "weight": _normal(rng, c, 3 * c, scale=1 / np.sqrt(c)),
+        "addend": addend,
+        "out_weight": _normal(rng, c, c, scale=1 / np.sqrt(c)),
+        "out_bias": _normal(rng, c),
+        "out_norm_weight": _normal(rng, c),
+        "out_norm_bias": _normal(rng, c),
+    }
+
+
+def _feed_forward(case: Case, rng: np.random.Generator) -> dict[str, Array]:
+    b, n, c, hidden = (case.sizes[k] for k in "BNCH")
+    return {
+        "x": _normal(rng, b, n, c),
+        "norm_weight": _normal(rng, c),
+        "norm_bias": _normal(rng, c),
+        "weight1": _normal(rng, c, hidden, scale=1 / np.sqrt(c)),
+        "bias1": _normal(rng, hidden),
+        "inner_weight": _normal(rng, hidden),
+        "inner_bias": _normal(rng, hidden),
+        "weight2": _normal(rng, hidden, c, scale=1 / np.sqrt(hidden)),
+        "bias2": _normal(rng, c),
+    }
+
+
 _MAKERS: dict[str, Callable[[Case, np.random.Generator], dict[str, Array]]] = {
     "MaskedAttention": _masked_attention,
     "BilateralKernel": _bilateral_kernel,
@@ -195,5 +249,7 @@ _MAKERS: dict[str, Callable[[Case, np.random.Generator], dict[str, Array]]] = {
     "MSDeformAttn": _ms_deform_attn,
     "Conv3x3Relu": _conv3x3_relu,
     "UpsampleConv3x3Relu": _conv3x3_relu,
+    "SelfAttention": _self_attention,
+    "FeedForward": _feed_forward,
 }
 _TABLE = tuple(_rows())

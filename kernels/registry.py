@@ -100,6 +100,42 @@ OPS: dict[str, Op] = {
             "output [B,D,H,W]",
             triton=False,
         ),
+        Op(
+            "SelfAttention",
+            "self_attention",
+            (
+                "x [B,N,C]",
+                "norm_weight [C]",
+                "norm_bias [C]",
+                "weight [C,3C]",
+                "addend [1|N,3C]",
+                "out_weight [C,C]",
+                "out_bias [C]",
+                "out_norm_weight [C]",
+                "out_norm_bias [C]",
+            ),
+            ("num_heads",),
+            "output [B,N,C]",
+            triton=False,
+        ),
+        Op(
+            "FeedForward",
+            "feed_forward",
+            (
+                "x [B,N,C]",
+                "norm_weight [C]",
+                "norm_bias [C]",
+                "weight1 [C,H]",
+                "bias1 [H]",
+                "inner_weight [H]",
+                "inner_bias [H]",
+                "weight2 [H,C]",
+                "bias2 [C]",
+            ),
+            (),
+            "output [B,N,C]",
+            triton=False,
+        ),
     )
 }
 

@@ -36,7 +36,8 @@ RSSEG_EXPORT ort::Status* RegisterCustomOps(ort::SessionOptions* options, const 
         {kBilateralKernel, true},           {kAdaptiveUpsample, false},        {kAdaptiveUpsample, true},
         {kAdaptiveUpsampleClassify, false}, {kAdaptiveUpsampleClassify, true}, {kMSDeformAttn, false},
         {kMSDeformAttn, true},              {kConv3x3Relu, false},             {kConv3x3Relu, true},
-        {kUpsampleConv3x3Relu, false},      {kUpsampleConv3x3Relu, true},
+        {kUpsampleConv3x3Relu, false},      {kUpsampleConv3x3Relu, true},     {kSelfAttention, false},
+        {kSelfAttention, true},             {kFeedForward, false},            {kFeedForward, true},
     };
     ort::CustomOpDomain* domain = nullptr;
     if (auto* failed = api.at<ort::CreateCustomOpDomainFn>(ort::CreateCustomOpDomain)("rsseg", &domain)) return failed;

@@ -133,6 +133,20 @@ MALFORMED = {
         ({"addend": (1, 40, 8, 11)}, {}, "addend .* expected 12 in axis 3 .1, or the width"),
         ({"x": (1, 24, 0, 12)}, {}, "x .* is empty"),
     ],
+    "SelfAttention": [
+        ({"weight": (64, 128)}, {}, "weight .* expected 192 in axis 1 .three times the channels of x"),
+        ({"addend": (48, 192)}, {}, "addend .* expected 49 in axis 0 .1, or the positions"),
+        ({"out_weight": (63, 64)}, {}, "out_weight .* expected 64 in axis 0"),
+        ({"out_norm_bias": (65,)}, {}, "out_norm_bias .* expected 64"),
+        ({}, {"num_heads": 7}, "num_heads 7 does not divide"),
+        ({}, {"num_heads": 0}, "num_heads 0 does not divide"),
+    ],
+    "FeedForward": [
+        ({"weight1": (23, 96)}, {}, "weight1 .* expected 24 in axis 0 .the channels of x"),
+        ({"weight2": (95, 24)}, {}, "weight2 .* expected 96 in axis 0 .the columns of weight1"),
+        ({"inner_bias": (24,)}, {}, "inner_bias .* expected 96 in axis 0"),
+        ({"bias2": (1, 24)}, {}, "bias2 .* expected rank 1"),
+    ],
     "UpsampleConv3x3Relu": [
         ({"addend": (1, 40, 8, 12)}, {}, "addend .* expected 16 in axis 2 .1, or the height"),
     ],
