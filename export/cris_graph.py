@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rsseg_edge.export.conv_parts import ConvRelu, UpsampleConvRelu, fold, take_inputs
-from rsseg_edge.kernels.torch_ops import feed_forward, self_attention
+from rsseg_edge.kernels.torch_ops import cross_attention, feed_forward, self_attention
 from rsseg_edge.models.cris.decoder import Decoder, DecoderLayer, sine_position, sine_position_2d
 from rsseg_edge.models.cris.image_encoder import DenseAttentionPool, ImageEncoder
 from rsseg_edge.models.cris.neck import coordinates, upsample
@@ -208,12 +208,23 @@ class DeployedDecoder(nn.Module):
         pixels = x.flatten(2).transpose(1, 2)
         for i, layer in enumerate(self.layers):
             assert isinstance(layer, DecoderLayer)
+            before, cross, after = layer.cross_norm, layer.cross_attention, layer.cross_out
+            assert before.eps == after.eps == 1e-5, "the operator's"
             pixels = self.attention[i](pixels)
-            query = layer.cross_norm(pixels) + self.position
-            heads = layer.cross_attention.num_heads
-            share = (query @ keys[:, i].transpose(1, 2) + scores[:, i, None]).unflatten(2, (heads, -1)).softmax(3)
-            read = share.flatten(2) @ values[:, i] + layer.cross_attention.out_proj.bias
-            pixels = self.feedforward[i](pixels + layer.cross_out(read))
+            pixels = cross_attention(
+                pixels,
+                before.weight,
+                before.bias,
+                self.position,
+                keys[:, i],
+                values[:, i],
+                scores[:, i],
+                cross.out_proj.bias,
+                after.weight,
+                after.bias,
+                cross.num_heads,
+            )
+            pixels = self.feedforward[i](pixels)
         return self.norm(pixels).transpose(1, 2).unflatten(2, size)
 
 

@@ -125,6 +125,17 @@ def _rows() -> Iterator[Case]:
     ):
         yield Case("SelfAttention", name, {"B": b, "N": n, "C": c}, {"num_heads": heads}, style)
 
+    for name, b, n, c, heads, words, style in (
+        ("typical", 1, 49, 64, 4, 17, "hidden"),
+        ("odd", 3, 7, 39, 3, 5, "hidden"),
+        ("every_word", 2, 60, 24, 2, 9, ""),
+        ("one_of_each", 1, 1, 1, 1, 1, ""),
+        ("many_positions", 1, 101, 20, 8, 24, "hidden"),
+        ("nothing_to_read", 1, 5, 16, 2, 3, "all"),
+    ):
+        sizes = {"B": b, "N": n, "C": c, "M": heads * words}
+        yield Case("CrossAttention", name, sizes, {"num_heads": heads}, style)
+
     for name, b, n, c, hidden in (
         ("typical", 1, 26, 24, 96),
         ("odd", 3, 7, 37, 53),
@@ -226,6 +237,31 @@ def _self_attention(case: Case, rng: np.random.Generator) -> dict[str, Array]:
     }
 
 
+def _cross_attention(case: Case, rng: np.random.Generator) -> dict[str, Array]:
+    b, n, c, m = (case.sizes[k] for k in "BNCM")
+    words = m // case.attributes["num_heads"]
+    scores = _normal(rng, b, m // words, words)
+    if case.style == "hidden":  # more words from image to image
+        for i in range(b):
+            scores[i, :, 1 + (words // 2 + i) % words :] -= np.float32(1e4)
+    keys = _normal(rng, b, m, c, scale=1 / np.sqrt(c))
+    if case.style == "all":  # beside numbers so large, products would be rounded away
+        scores -= np.float32(1e4)
+        keys[:] = 0
+    return {
+        "x": _normal(rng, b, n, c),
+        "norm_weight": _normal(rng, c),
+        "norm_bias": _normal(rng, c),
+        "position": _normal(rng, n, c),
+        "keys": keys,
+        "values": _normal(rng, b, m, c),
+        "scores": scores.reshape(b, m),
+        "out_bias": _normal(rng, c),
+        "out_norm_weight": _normal(rng, c),
+        "out_norm_bias": _normal(rng, c),
+    }
+
+
 def _feed_forward(case: Case, rng: np.random.Generator) -> dict[str, Array]:
     b, n, c, hidden = (case.sizes[k] for k in "BNCH")
     return {
@@ -250,6 +286,7 @@ _MAKERS: dict[str, Callable[[Case, np.random.Generator], dict[str, Array]]] = {
     "Conv3x3Relu": _conv3x3_relu,
     "UpsampleConv3x3Relu": _conv3x3_relu,
     "SelfAttention": _self_attention,
+    "CrossAttention": _cross_attention,
     "FeedForward": _feed_forward,
 }
 _TABLE = tuple(_rows())

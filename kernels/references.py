@@ -14,6 +14,7 @@ from rsseg_edge.kernels.adaptive_upsample_classify.reference import adaptive_ups
 from rsseg_edge.kernels.bilateral_kernel.reference import bilateral_kernel
 from rsseg_edge.kernels.cases import Case
 from rsseg_edge.kernels.conv3x3_relu.reference import conv3x3_relu
+from rsseg_edge.kernels.cross_attention.reference import cross_attention
 from rsseg_edge.kernels.feed_forward.reference import feed_forward
 from rsseg_edge.kernels.masked_attention.reference import masked_attention
 from rsseg_edge.kernels.ms_deform_attn.reference import ms_deform_attn
@@ -29,6 +30,7 @@ REFERENCES: dict[str, Callable[..., Tensor]] = {
     "Conv3x3Relu": conv3x3_relu,
     "UpsampleConv3x3Relu": upsample_conv3x3_relu,
     "SelfAttention": self_attention,
+    "CrossAttention": cross_attention,
     "FeedForward": feed_forward,
 }
 

@@ -119,6 +119,25 @@ OPS: dict[str, Op] = {
             triton=False,
         ),
         Op(
+            "CrossAttention",
+            "cross_attention",
+            (
+                "x [B,N,C]",
+                "norm_weight [C]",
+                "norm_bias [C]",
+                "position [N,C]",
+                "keys [B,M,C]",
+                "values [B,M,C]",
+                "scores [B,M]",
+                "out_bias [C]",
+                "out_norm_weight [C]",
+                "out_norm_bias [C]",
+            ),
+            ("num_heads",),
+            "output [B,N,C]",
+            triton=False,
+        ),
+        Op(
             "FeedForward",
             "feed_forward",
             (

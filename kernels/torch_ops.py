@@ -85,6 +85,25 @@ def self_attention(
     return _call("SelfAttention", inputs, {"num_heads": num_heads}, x.shape)
 
 
+def cross_attention(
+    x: Tensor,
+    norm_weight: Tensor,
+    norm_bias: Tensor,
+    position: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    scores: Tensor,
+    out_bias: Tensor,
+    out_norm_weight: Tensor,
+    out_norm_bias: Tensor,
+    num_heads: int,
+) -> Tensor:
+    """See :func:`rsseg_edge.kernels.cross_attention.reference.cross_attention`."""
+    words = (position, keys, values, scores)
+    inputs = (x, norm_weight, norm_bias, *words, out_bias, out_norm_weight, out_norm_bias)
+    return _call("CrossAttention", inputs, {"num_heads": num_heads}, x.shape)
+
+
 def feed_forward(
     x: Tensor,
     norm_weight: Tensor,

@@ -20,12 +20,38 @@ RSSEG_INLINE std::size_t panels(std::size_t width) { return (width + kPanel - 1)
 // Floats from one row to the next: whole panels, and no power of two, by which rows would evict each other.
 RSSEG_INLINE std::size_t row_stride(std::size_t width) { return panels(width) * kPanel + kLine; }
 
-RSSEG_INLINE void pack_panel(const float* weight, std::size_t depth, std::size_t width, std::size_t panel, float* packed) {
+// Rows of a task: with 2048 channels they fill half of a megabyte, and weights are read once for all of them.
+constexpr std::size_t kTaskRows = 6 * kPassRows;
+
+RSSEG_INLINE std::size_t tasks_of(std::size_t rows, std::size_t most) {
+    const std::size_t fewest = (rows + most - 1) / most;
+    return fewest > 1 ? (fewest + 3) / 4 * 4 : 1;  // as many for each of two or four threads
+}
+
+// One panel of W, whose rows lie `stride` floats apart.
+RSSEG_INLINE void pack_panel(const float* weight, std::size_t stride, std::size_t depth, std::size_t width, std::size_t panel,
+                             float* packed) {
     const std::size_t first = panel * kPanel, count = width - first < kPanel ? width - first : kPanel;
     float* target = packed + panel * depth * kPanel;
     for (std::size_t d = 0; d < depth; ++d, target += kPanel) {
-        for (std::size_t i = 0; i < count; ++i) target[i] = weight[d * width + first + i];
+        for (std::size_t i = 0; i < count; ++i) target[i] = weight[d * stride + first + i];
         for (std::size_t i = count; i < kPanel; ++i) target[i] = 0;
+    }
+}
+
+// All panels of a W [depth, width] that is given by its columns: the transpose's rows, `stride` floats apart.
+inline void pack_transposed(const float* columns, std::size_t stride, std::size_t width, std::size_t depth, float* packed) {
+    for (std::size_t first = 0; first < width; first += kPanel, packed += depth * kPanel) {
+        if (width - first < kPanel) std::memset(packed, 0, depth * kPanel * sizeof(float));
+        for (std::size_t k = first; k < width && k < first + kPanel; k += kLanes) {
+            const std::size_t some = width - k < kLanes ? width - k : kLanes;
+            const float* source = columns + k * stride;
+            std::size_t d = 0;
+            if (some == kLanes)
+                for (; d + kLanes <= depth; d += kLanes) transpose(source + d, stride, packed + d * kPanel + (k - first), kPanel);
+            for (; d < depth; ++d)
+                for (std::size_t i = 0; i < some; ++i) packed[d * kPanel + (k - first) + i] = source[i * stride + d];
+        }
     }
 }
 

@@ -37,7 +37,8 @@ RSSEG_EXPORT ort::Status* RegisterCustomOps(ort::SessionOptions* options, const 
         {kAdaptiveUpsampleClassify, false}, {kAdaptiveUpsampleClassify, true}, {kMSDeformAttn, false},
         {kMSDeformAttn, true},              {kConv3x3Relu, false},             {kConv3x3Relu, true},
         {kUpsampleConv3x3Relu, false},      {kUpsampleConv3x3Relu, true},     {kSelfAttention, false},
-        {kSelfAttention, true},             {kFeedForward, false},            {kFeedForward, true},
+        {kSelfAttention, true},             {kCrossAttention, false},         {kCrossAttention, true},
+        {kFeedForward, false},              {kFeedForward, true},
     };
     ort::CustomOpDomain* domain = nullptr;
     if (auto* failed = api.at<ort::CreateCustomOpDomainFn>(ort::CreateCustomOpDomain)("rsseg", &domain)) return failed;

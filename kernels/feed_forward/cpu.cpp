@@ -6,23 +6,16 @@
 
 namespace rsseg {
 namespace RSSEG_ISA {
-namespace {
-
-constexpr std::size_t kMostRows = 6 * kPassRows;  // of a task: with 2048 hidden channels they fill half of a megabyte
-
-}  // namespace
-
 bool feed_forward_pack(const FeedForward& p, const Threads& threads) {
-    auto first = [&](std::size_t panel) { pack_panel(p.weight1, p.channels, p.hidden, panel, p.packed1); };
-    auto second = [&](std::size_t panel) { pack_panel(p.weight2, p.hidden, p.channels, panel, p.packed2); };
+    auto first = [&](std::size_t panel) { pack_panel(p.weight1, p.hidden, p.channels, p.hidden, panel, p.packed1); };
+    auto second = [&](std::size_t panel) { pack_panel(p.weight2, p.channels, p.hidden, p.channels, panel, p.packed2); };
     parallel_for(threads, panels(p.hidden), first);
     parallel_for(threads, panels(p.channels), second);
     return true;
 }
 
 bool feed_forward(const FeedForward& p, const Threads& threads) {
-    const std::size_t fewest = (p.rows + kMostRows - 1) / kMostRows;
-    const std::size_t tasks = fewest > 1 ? (fewest + 3) / 4 * 4 : 1;  // as many for each of two or four threads
+    const std::size_t tasks = tasks_of(p.rows, kTaskRows);
     volatile bool failed = false;
     auto task = [&](std::size_t index) {
         const std::size_t begin = p.rows * index / tasks, count = p.rows * (index + 1) / tasks - begin;

@@ -8,39 +8,6 @@ namespace rsseg {
 namespace RSSEG_ISA {
 namespace {
 
-constexpr std::size_t kRows = 6 * kPassRows;  // of a task, and queries whose scores exist at a time
-
-std::size_t tasks_of(std::size_t rows, std::size_t most) {
-    const std::size_t fewest = (rows + most - 1) / most;
-    return fewest > 1 ? (fewest + 1) / 2 * 2 : 1;  // as many for each of two threads
-}
-
-// Rows of q, k and v with a head's columns in panels: keys [keys, in panels][depth], as a matrix whose columns they are.
-void pack_keys(const float* keys, std::size_t stride, std::size_t count, std::size_t depth, float* packed) {
-    for (std::size_t first = 0; first < count; first += kPanel, packed += depth * kPanel) {
-        if (count - first < kPanel) std::memset(packed, 0, depth * kPanel * sizeof(float));
-        for (std::size_t k = first; k < count && k < first + kPanel; k += kLanes) {
-            const std::size_t some = count - k < kLanes ? count - k : kLanes;
-            const float* source = keys + k * stride;
-            std::size_t d = 0;
-            if (some == kLanes)
-                for (; d + kLanes <= depth; d += kLanes) transpose(source + d, stride, packed + d * kPanel + (k - first), kPanel);
-            for (; d < depth; ++d)
-                for (std::size_t i = 0; i < some; ++i) packed[d * kPanel + (k - first) + i] = source[i * stride + d];
-        }
-    }
-}
-
-void pack_values(const float* values, std::size_t stride, std::size_t count, std::size_t depth, float* packed) {
-    for (std::size_t first = 0; first < depth; first += kPanel) {
-        const std::size_t some = depth - first < kPanel ? depth - first : kPanel;
-        for (std::size_t k = 0; k < count; ++k, packed += kPanel) {
-            std::memcpy(packed, values + k * stride + first, some * sizeof(float));
-            if (some < kPanel) std::memset(packed + some, 0, (kPanel - some) * sizeof(float));
-        }
-    }
-}
-
 // Scores to e^(score - highest), and one over their sum.
 RSSEG_INLINE float soften(float* scores, std::size_t count) {
     const std::size_t whole = count / kLanes * kLanes;
@@ -68,8 +35,8 @@ RSSEG_INLINE float soften(float* scores, std::size_t count) {
 }  // namespace
 
 bool self_attention_pack(const SelfAttention& p, const Threads& threads) {
-    auto into = [&](std::size_t panel) { pack_panel(p.weight, p.channels, 3 * p.channels, panel, p.packed); };
-    auto out = [&](std::size_t panel) { pack_panel(p.out_weight, p.channels, p.channels, panel, p.out_packed); };
+    auto into = [&](std::size_t panel) { pack_panel(p.weight, 3 * p.channels, p.channels, 3 * p.channels, panel, p.packed); };
+    auto out = [&](std::size_t panel) { pack_panel(p.out_weight, p.channels, p.channels, p.channels, panel, p.out_packed); };
     parallel_for(threads, panels(3 * p.channels), into);
     parallel_for(threads, panels(p.channels), out);
     return true;
@@ -83,7 +50,7 @@ bool self_attention(const SelfAttention& p, const Threads& threads) {
     float *projected = shared.take(all * wide), *mixed = shared.take(all * stride);
     volatile bool failed = false;
 
-    const std::size_t row_tasks = tasks_of(all, kRows);
+    const std::size_t row_tasks = tasks_of(all, kTaskRows);
     auto project = [&](std::size_t index) {
         const std::size_t begin = all * index / row_tasks, count = all * (index + 1) / row_tasks - begin;
         Scratch scratch(count * stride);
@@ -108,19 +75,19 @@ bool self_attention(const SelfAttention& p, const Threads& threads) {
         const std::size_t b = index / query_tasks / p.heads, head = index / query_tasks % p.heads, part = index % query_tasks;
         const std::size_t begin = p.length * part / query_tasks, end = p.length * (part + 1) / query_tasks;
         const std::size_t deep = row_stride(depth), broad = row_stride(p.length);
-        Scratch scratch(panels(p.length) * kPanel * depth + panels(depth) * kPanel * p.length + kRows * (2 * deep + broad));
+        Scratch scratch(panels(p.length) * kPanel * depth + panels(depth) * kPanel * p.length + kTaskRows * (2 * deep + broad));
         if (!scratch) {
             failed = true;
             return;
         }
         float *keys = scratch.take(panels(p.length) * kPanel * depth), *values = scratch.take(panels(depth) * kPanel * p.length);
-        float *queries = scratch.take(kRows * deep), *scores = scratch.take(kRows * broad), *out = scratch.take(kRows * deep);
+        float *queries = scratch.take(kTaskRows * deep), *scores = scratch.take(kTaskRows * broad), *out = scratch.take(kTaskRows * deep);
         const float* source = projected + b * p.length * wide + head * depth;
-        pack_keys(source + c, wide, p.length, depth, keys);
-        pack_values(source + 2 * c, wide, p.length, depth, values);
-        for (std::size_t first = begin; first < end; first += kRows) {
-            const std::size_t count = end - first < kRows ? end - first : kRows;
-            float share[kRows];
+        pack_transposed(source + c, wide, p.length, depth, keys);
+        for (std::size_t panel = 0; panel < panels(depth); ++panel) pack_panel(source + 2 * c, wide, p.length, depth, panel, values);
+        for (std::size_t first = begin; first < end; first += kTaskRows) {
+            const std::size_t count = end - first < kTaskRows ? end - first : kTaskRows;
+            float share[kTaskRows];
             for (std::size_t r = 0; r < count; ++r)
                 for (std::size_t d = 0; d < depth; ++d) queries[r * deep + d] = source[(first + r) * wide + d] * scale;
             multiply_rows(queries, deep, count, keys, depth, p.length, scores, broad);

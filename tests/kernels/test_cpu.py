@@ -141,6 +141,14 @@ MALFORMED = {
         ({}, {"num_heads": 7}, "num_heads 7 does not divide"),
         ({}, {"num_heads": 0}, "num_heads 0 does not divide"),
     ],
+    "CrossAttention": [
+        ({"position": (48, 64)}, {}, "position .* expected 49 in axis 0"),
+        ({"keys": (1, 68, 63)}, {}, "keys .* expected 64 in axis 2"),
+        ({"scores": (1, 67)}, {}, "scores .* expected 68 in axis 1 .the number of keys"),
+        ({"values": (2, 68, 64)}, {}, "values .* expected 1 in axis 0 .the batch of x"),
+        ({}, {"num_heads": 3}, "num_heads 3 does not divide the 68 keys"),
+        ({}, {"num_heads": 0}, "num_heads 0 does not divide"),
+    ],
     "FeedForward": [
         ({"weight1": (23, 96)}, {}, "weight1 .* expected 24 in axis 0 .the channels of x"),
         ({"weight2": (95, 24)}, {}, "weight2 .* expected 96 in axis 0 .the columns of weight1"),
