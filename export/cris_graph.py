@@ -65,8 +65,6 @@ class DeployedText(nn.Module):
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, ...]:
         words, state = self._encode(tokens)
-        missing = self.length - tokens.shape[1]
-        words, tokens = F.pad(words, (0, 0, 0, missing)), F.pad(tokens, (0, missing), value=PADDING)
         mask = (tokens == PADDING).to(words.dtype) * _MASKED
         read = [self._read(layer, words, mask) for layer in self.layers]
         keys, values, scores = (torch.stack(parts, 1) for parts in zip(*read, strict=True))
@@ -89,11 +87,19 @@ class DeployedText(nn.Module):
         w_q, w_k, w_v = layer.in_proj_weight.chunk(3)
         b_q, b_k, b_v = layer.in_proj_bias.chunk(3)
         scale = 1 / math.sqrt(layer.head_dim)
-        k = (F.linear(words + self.position, w_k, b_k) * scale).unflatten(2, (heads, -1)).transpose(1, 2)
+        k = (
+            (F.linear(words + self.position[: words.shape[1]], w_k, b_k) * scale)
+            .unflatten(2, (heads, -1))
+            .transpose(1, 2)
+        )
         v = F.linear(words, w_v, b_v).unflatten(2, (heads, -1)).transpose(1, 2)  # [B, H, L, C/H]
         keys = k @ w_q.unflatten(0, (heads, -1))
         values = v @ layer.out_proj.weight.T.unflatten(0, (heads, -1))
         scores = (k @ b_q.unflatten(0, (heads, -1, 1)))[..., 0] + mask[:, None]
+        # Columns of padding that were left out.
+        missing = self.length - words.shape[1]
+        keys, values = (F.pad(part, (0, 0, 0, missing)) for part in (keys, values))
+        scores = F.pad(scores, (0, missing), value=_MASKED)
         return keys.flatten(1, 2), values.flatten(1, 2), scores.flatten(1)
 
 

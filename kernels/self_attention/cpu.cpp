@@ -69,8 +69,8 @@ bool self_attention(const SelfAttention& p, const Threads& threads) {
             for (std::size_t i = 0; i < 3 * c; ++i) out[r * wide + i] += addend[i];
         }
     };
-    // Queries of a task: at least as many as repay the packing of a head's keys and values.
-    const std::size_t query_tasks = tasks_of(p.length, 384);
+    // A task packs its head's keys and values: as few as give eight threads work.
+    const std::size_t pairs = p.batch * p.heads, wanted = (pairs + 7) / pairs, query_tasks = wanted < p.length ? wanted : p.length;
     auto attend = [&](std::size_t index) {
         const std::size_t b = index / query_tasks / p.heads, head = index / query_tasks % p.heads, part = index % query_tasks;
         const std::size_t begin = p.length * part / query_tasks, end = p.length * (part + 1) / query_tasks;
