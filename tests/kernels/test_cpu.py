@@ -205,6 +205,23 @@ def test_constant_weights_are_prepared_once_and_for_every_size(op, isa):
     assert np.array_equal(other, run_any_shape(case, smaller, {})[0])
 
 
+@pytest.mark.parametrize(
+    ("op", "constants"), [("SelfAttention", ("weight", "out_weight")), ("FeedForward", ("weight1", "weight2"))]
+)
+def test_constant_matrices_are_packed_once(op, constants, isa):
+    case = cases(op)[1]
+    model = onnx.load_from_string(single_op_model(case, body=False))
+    inputs = case.inputs()
+    other = dict(inputs, x=-inputs["x"])
+    for name in constants:
+        model.graph.initializer.append(onnx.numpy_helper.from_array(inputs[name], name))
+        model.graph.input.remove(next(i for i in model.graph.input if i.name == name))
+    made = session(model.SerializeToString())
+    for given in (inputs, other, inputs):
+        live = {name: value for name, value in given.items() if name not in constants}
+        assert np.array_equal(made.run(None, live)[0], run(case, inputs=given))
+
+
 def run_any_shape(case, inputs, attributes):
     """Run with inputs whose shapes the table would not make."""
     model = onnx.load_from_string(single_op_model(case, body=False))
