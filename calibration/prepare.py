@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnx.inliner
 from onnx import TensorProto, numpy_helper
+
+from rsseg_edge.kernels.registry import DOMAIN
+
+_BLOCKS = ("SelfAttention", "FeedForward")
+"""Operators of ours that are whole blocks of a transformer."""
 
 
 def prepare(graph: onnx.ModelProto) -> onnx.ModelProto:
@@ -13,8 +19,8 @@ def prepare(graph: onnx.ModelProto) -> onnx.ModelProto:
     Raises:
         ValueError: the graph is quantised already.
     """
-    made = onnx.ModelProto()
-    made.CopyFrom(graph)
+    # Their bodies are layers like others: what multiplies by weights is quantised on its own.
+    made = onnx.inliner.inline_selected_functions(graph, [(DOMAIN, name) for name in _BLOCKS])
     if any(node.op_type == "QuantizeLinear" for node in made.graph.node):
         raise ValueError("it is quantised already")
     names: set[str] = set()

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rsseg_edge.export.conv_parts import ConvRelu, UpsampleConvRelu, fold, take_inputs
+from rsseg_edge.kernels.torch_ops import cross_attention, feed_forward, self_attention
 from rsseg_edge.models.cris.decoder import Decoder, DecoderLayer, sine_position, sine_position_2d
 from rsseg_edge.models.cris.image_encoder import DenseAttentionPool, ImageEncoder
 from rsseg_edge.models.cris.neck import coordinates, upsample
@@ -64,8 +65,6 @@ class DeployedText(nn.Module):
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, ...]:
         words, state = self._encode(tokens)
-        missing = self.length - tokens.shape[1]
-        words, tokens = F.pad(words, (0, 0, 0, missing)), F.pad(tokens, (0, missing), value=PADDING)
         mask = (tokens == PADDING).to(words.dtype) * _MASKED
         read = [self._read(layer, words, mask) for layer in self.layers]
         keys, values, scores = (torch.stack(parts, 1) for parts in zip(*read, strict=True))
@@ -88,11 +87,19 @@ class DeployedText(nn.Module):
         w_q, w_k, w_v = layer.in_proj_weight.chunk(3)
         b_q, b_k, b_v = layer.in_proj_bias.chunk(3)
         scale = 1 / math.sqrt(layer.head_dim)
-        k = (F.linear(words + self.position, w_k, b_k) * scale).unflatten(2, (heads, -1)).transpose(1, 2)
+        k = (
+            (F.linear(words + self.position[: words.shape[1]], w_k, b_k) * scale)
+            .unflatten(2, (heads, -1))
+            .transpose(1, 2)
+        )
         v = F.linear(words, w_v, b_v).unflatten(2, (heads, -1)).transpose(1, 2)  # [B, H, L, C/H]
         keys = k @ w_q.unflatten(0, (heads, -1))
         values = v @ layer.out_proj.weight.T.unflatten(0, (heads, -1))
         scores = (k @ b_q.unflatten(0, (heads, -1, 1)))[..., 0] + mask[:, None]
+        # Columns of padding that were left out.
+        missing = self.length - words.shape[1]
+        keys, values = (F.pad(part, (0, 0, 0, missing)) for part in (keys, values))
+        scores = F.pad(scores, (0, missing), value=_MASKED)
         return keys.flatten(1, 2), values.flatten(1, 2), scores.flatten(1)
 
 
@@ -199,33 +206,77 @@ class DeployedDecoder(nn.Module):
         super().__init__()
         self.layers, self.norm = decoder.layers, decoder.norm
         self.register_buffer("position", sine_position_2d(grid, grid, channels, torch.zeros(0)), persistent=False)
-        for i, layer in enumerate(decoder.layers):
-            assert isinstance(layer, DecoderLayer)
-            weight, bias = layer.self_attention.in_proj_weight, layer.self_attention.in_proj_bias
-            with torch.no_grad():  # queries and keys read the positions, values do not
-                located = F.linear(self.position, weight[: 2 * channels])
-                located = bias + F.pad(located, (0, channels))
-            self.register_buffer(f"located_{i}", located, persistent=False)
+        self.attention = nn.ModuleList(_SelfAttention(layer, self.position) for layer in decoder.layers)
+        self.feedforward = nn.ModuleList(_FeedForward(layer) for layer in decoder.layers)
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, scores: Tensor) -> Tensor:
         size = x.shape[2:]
         pixels = x.flatten(2).transpose(1, 2)
         for i, layer in enumerate(self.layers):
             assert isinstance(layer, DecoderLayer)
-            located = self.get_buffer(f"located_{i}")
-            pixels = pixels + layer.self_out(_attend(layer.self_attention, layer.self_norm(pixels), located))
-            query = layer.cross_norm(pixels) + self.position
-            heads = layer.cross_attention.num_heads
-            share = (query @ keys[:, i].transpose(1, 2) + scores[:, i, None]).unflatten(2, (heads, -1)).softmax(3)
-            read = share.flatten(2) @ values[:, i] + layer.cross_attention.out_proj.bias
-            pixels = pixels + layer.cross_out(read)
-            pixels = pixels + layer.feedforward(layer.feedforward_norm(pixels))
+            before, cross, after = layer.cross_norm, layer.cross_attention, layer.cross_out
+            assert before.eps == after.eps == 1e-5, "the operator's"
+            pixels = self.attention[i](pixels)
+            pixels = cross_attention(
+                pixels,
+                before.weight,
+                before.bias,
+                self.position,
+                keys[:, i],
+                values[:, i],
+                scores[:, i],
+                cross.out_proj.bias,
+                after.weight,
+                after.bias,
+                cross.num_heads,
+            )
+            pixels = self.feedforward[i](pixels)
         return self.norm(pixels).transpose(1, 2).unflatten(2, size)
 
 
-def _attend(layer: nn.MultiheadAttention, x: Tensor, located: Tensor) -> Tensor:
-    """Self-attention of pixels [B, N, C]; ``located`` [N, 3 C]: biases of queries, keys and values, with positions."""
-    projected = F.linear(x, layer.in_proj_weight) + located
-    q, k, v = projected.unflatten(2, (3, layer.num_heads, -1)).permute(2, 0, 3, 1, 4)
-    mixed = F.scaled_dot_product_attention(q, k, v)
-    return layer.out_proj(mixed.transpose(1, 2).flatten(2))
+class _SelfAttention(nn.Module):
+    """That of a decoder's layer with its norms and its residual, one operator of ours: [B, N, C] to the same shape."""
+
+    def __init__(self, layer: Any, position: Tensor) -> None:
+        super().__init__()
+        attention, before, after = layer.self_attention, layer.self_norm, layer.self_out
+        assert before.eps == after.eps == 1e-5, "the operator's"
+        weight, channels = attention.in_proj_weight.detach(), position.shape[1]
+        # Queries and keys read the positions, values do not.
+        located = F.linear(position, weight[: 2 * channels])
+        addend = attention.in_proj_bias + F.pad(located, (0, channels))
+        out = attention.out_proj
+        self.parts = _constants(
+            before.weight, before.bias, weight.T, addend, out.weight.T, out.bias, after.weight, after.bias
+        )
+        self.heads = attention.num_heads
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self_attention(x, *self.parts, self.heads)
+
+
+class _FeedForward(nn.Module):
+    """That of a decoder's layer with its norms and its residual, one operator of ours: [B, N, C] to the same shape."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        first, _, _, inner, second = layer.feedforward
+        outer = layer.feedforward_norm
+        assert outer.eps == inner.eps == 1e-5, "the operator's"
+        self.parts = _constants(
+            outer.weight,
+            outer.bias,
+            first.weight.T,
+            first.bias,
+            inner.weight,
+            inner.bias,
+            second.weight.T,
+            second.bias,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return feed_forward(x, *self.parts)
+
+
+def _constants(*values: Tensor) -> nn.ParameterList:
+    return nn.ParameterList(value.detach().contiguous() for value in values)

@@ -5,14 +5,12 @@ A board can run it too: what agrees here on its own hardware can be trusted ther
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.generic]
-Floats = npt.NDArray[np.float32]
+from rsseg_edge.kernels.case_inputs import MAKERS, Array
 
 # Largest difference allowed, relative to the largest value of the output.
 TOLERANCE = {"float32": 1e-5, "float16": 2e-3}
@@ -36,7 +34,7 @@ class Case:
     def inputs(self, dtype: str = "float32") -> dict[str, Array]:
         """The operator's inputs by name, the same at every call; floating inputs in ``dtype``."""
         rng = np.random.default_rng(sum(map(ord, self.id)))
-        made = _MAKERS[self.op](self, rng)
+        made = MAKERS[self.op](self, rng)
         return {k: v.astype(dtype) if v.dtype == np.float32 else v for k, v in made.items()}
 
 
@@ -108,6 +106,7 @@ def _rows() -> Iterator[Case]:
         ("left_over_3", 1, 9, 8, 7, 3, "places"),
         ("two_columns", 1, 20, 3, 26, 2, "each"),
         ("many_channels", 1, 200, 16, 5, 4, ""),
+        ("power_of_two_channels", 1, 256, 9, 5, 14, ""),
     ):
         for op in ("Conv3x3Relu", "UpsampleConv3x3Relu"):
             yield Case(op, name, {"B": b, "C": c, "D": d, "h": h, "w": w}, {}, style)
@@ -124,113 +123,37 @@ def _rows() -> Iterator[Case]:
         yield Case("FixupKernel", name, {"B": b, "H": h, "W": w, "T": c, "D": d, "G": g})
     yield Case("PixelMLP", "huge", {"B": 1, "H": 3, "W": 9, "C": 8, "D": 24, "E": 9}, {}, "huge")
     yield Case("FixupKernel", "tiny", {"B": 1, "H": 3, "W": 9, "T": 9, "D": 9, "G": 3}, {}, "tiny")
+    for name, b, n, c, heads, style in (
+        ("typical", 1, 49, 64, 4, "places"),
+        ("odd", 3, 7, 39, 3, "places"),
+        ("one_addend", 2, 70, 24, 2, ""),
+        ("one_of_each", 1, 1, 1, 1, "places"),
+        ("many_positions", 1, 530, 20, 2, "places"),
+        ("wide_head", 1, 17, 75, 1, "places"),
+        ("one_channel_a_head", 1, 33, 5, 5, "places"),
+        ("huge_scores", 1, 40, 32, 2, "huge"),
+    ):
+        yield Case("SelfAttention", name, {"B": b, "N": n, "C": c}, {"num_heads": heads}, style)
+
+    for name, b, n, c, heads, words, style in (
+        ("typical", 1, 49, 64, 4, 17, "hidden"),
+        ("odd", 3, 7, 39, 3, 5, "hidden"),
+        ("every_word", 2, 60, 24, 2, 9, ""),
+        ("one_of_each", 1, 1, 1, 1, 1, ""),
+        ("many_positions", 1, 101, 20, 8, 24, "hidden"),
+        ("nothing_to_read", 1, 5, 16, 2, 3, "all"),
+    ):
+        sizes = {"B": b, "N": n, "C": c, "M": heads * words}
+        yield Case("CrossAttention", name, sizes, {"num_heads": heads}, style)
+
+    for name, b, n, c, hidden in (
+        ("typical", 1, 26, 24, 96),
+        ("odd", 3, 7, 37, 53),
+        ("one_of_each", 1, 1, 1, 1),
+        ("many_rows", 1, 101, 33, 40),
+        ("deep", 2, 5, 530, 1040),
+    ):
+        yield Case("FeedForward", name, {"B": b, "N": n, "C": c, "H": hidden})
 
 
-def _normal(rng: np.random.Generator, *shape: int, scale: float = 1.0) -> Floats:
-    return (rng.standard_normal(shape) * scale).astype(np.float32)
-
-
-def _masked_attention(case: Case, rng: np.random.Generator) -> dict[str, Array]:
-    b, n, length, c = (case.sizes[k] for k in "BNLC")
-    # Half precision resolves scores of this size; "huge" makes one-hot rows, whose winner is far ahead.
-    scale = {"huge": 4.0, "tiny": 1e-3}.get(case.style, 1.0)
-    mask = _normal(rng, b, n, length, scale={"huge": 1e4, "tiny": 1e-4}.get(case.style, 1.0))
-    mask += np.float32(0.5) * np.sign(mask) * np.abs(mask).min()  # no logit is rounded to the other side of zero
-    if case.style == "closed":
-        mask[:, ::3] = -np.abs(mask[:, ::3]) - 1e-3
-    if case.style == "single":
-        mask = -np.abs(mask) - np.float32(1e-3)
-        mask[:, np.arange(n), rng.integers(0, length, n)] = 1.0
-    q, k, v = (_normal(rng, b, size, c) for size in (n, length, length))
-    return {"query": q * np.float32(scale), "key": k * np.float32(scale), "value": v, "mask_logits": mask}
-
-
-def _bilateral_kernel(case: Case, rng: np.random.Generator) -> dict[str, Array]:
-    b, h, w, r = (case.sizes[k] for k in "BHWR")
-    radius = case.attributes["radius"]
-    steps = np.linspace(-1, 1, 2 * radius + 1, dtype=np.float32)
-    spatial = np.exp(-(steps[:, None] ** 2 + steps**2) / 2).ravel()
-    temperature = {"huge": 1e3, "tiny": 1e-4}.get(case.style, 2.0)
-    # "huge" is a temperature that makes the softmax one-hot; the features are small so that float16 holds the products
-    features = _normal(rng, b, h, w, r, scale=0.5 / np.sqrt(r))
-    return {"range": features, "spatial": spatial, "temperature": np.array([temperature], np.float32)}
-
-
-def _adaptive_upsample(case: Case, rng: np.random.Generator) -> dict[str, Array]:
-    b, h, w, c = (case.sizes[k] for k in "BhwC")
-    taps = (2 * case.attributes["radius"] + 1) ** 2
-    kernel = np.exp(_normal(rng, b, 2 * h, 2 * w, taps))
-    kernel /= kernel.sum(-1, keepdims=True)
-    kernel += _normal(rng, *kernel.shape, scale=0.1 / np.sqrt(taps))  # as the fix-up net leaves it: some are negative
-    return {"features": _normal(rng, b, h, w, c), "kernel": kernel.astype(np.float32)}
-
-
-def _adaptive_upsample_classify(case: Case, rng: np.random.Generator) -> dict[str, Array]:
-    inputs = _adaptive_upsample(case, rng)
-    c, q = case.sizes["C"], case.sizes["Q"]
-    text = _normal(rng, q, c)
-    text /= np.linalg.norm(text, axis=1, keepdims=True)
-    # A mean of the features far from zero, as CLIP's: it also keeps |F| from vanishing where few channels exist.
-    return {**inputs, "bias": _normal(rng, c) + np.float32(2), "text": text}
-
-
-def _ms_deform_attn(case: Case, rng: np.random.Generator) -> dict[str, Array]:
-    b, n, heads, depth, levels, points = (case.sizes[k] for k in "BNMDLP")
-    shapes = np.array([[1 + 9 // (i + 1), 1 + 13 // (i + 1)] for i in range(levels)], np.int64)
-    counts = shapes.prod(1)
-    weights = np.exp(_normal(rng, b, n, heads, levels * points))
-    weights /= weights.sum(-1, keepdims=True)
-    return {
-        "value": _normal(rng, b, int(counts.sum()), heads, depth),
-        "spatial_shapes": shapes,
-        "level_start_index": np.concatenate(([0], counts.cumsum()[:-1])).astype(np.int64),
-        # A quarter of them lies outside or on the border.
-        "sampling_locations": rng.uniform(-0.2, 1.2, (b, n, heads, levels, points, 2)).astype(np.float32),
-        "attention_weights": weights.reshape(b, n, heads, levels, points).astype(np.float32),
-    }
-
-
-def _conv3x3_relu(case: Case, rng: np.random.Generator) -> dict[str, Array]:
-    b, c, d, h, w = (case.sizes[k] for k in "BCDhw")
-    scale = 2 if case.op == "UpsampleConv3x3Relu" else 1
-    # a bias, or one of every place, or of every image and place
-    shape = {"": (1, d, 1, 1), "places": (1, d, scale * h, scale * w), "each": (b, d, scale * h, scale * w)}[case.style]
-    weight = _normal(rng, d, c, 3, 3, scale=1 / np.sqrt(9 * c))
-    return {"x": _normal(rng, b, c, h, w), "weight": weight, "addend": _normal(rng, *shape)}
-
-
-def _pixel_mlp(case: Case, rng: np.random.Generator) -> dict[str, Array]:
-    b, h, w, c, d, e = (case.sizes[k] for k in "BHWCDE")
-    # "huge" leaves the GELU's bend far behind, "tiny" stays in its middle
-    scale = {"huge": 30.0, "tiny": 1e-3}.get(case.style, 1.5)
-    return {"x": _normal(rng, b, h, w, c), **_two_layers(rng, c, d, e, scale)}
-
-
-def _fixup_kernel(case: Case, rng: np.random.Generator) -> dict[str, Array]:
-    b, h, w, t, d, g = (case.sizes[k] for k in "BHWTDG")
-    scale = {"huge": 30.0, "tiny": 1e-3}.get(case.style, 1.5)
-    kernel, guidance = _normal(rng, b, h, w, t), _normal(rng, b, h, w, g)
-    return {"kernel": kernel, "guidance": guidance, **_two_layers(rng, t + g, d, t, scale)}
-
-
-def _two_layers(rng: np.random.Generator, c: int, d: int, e: int, scale: float) -> dict[str, Array]:
-    return {
-        "weight1": _normal(rng, d, c, scale=scale / np.sqrt(c)),
-        "bias1": _normal(rng, d, scale=scale / 2),
-        "weight2": _normal(rng, e, d, scale=1 / np.sqrt(d)),
-        "bias2": _normal(rng, e, scale=0.1),
-    }
-
-
-_MAKERS: dict[str, Callable[[Case, np.random.Generator], dict[str, Array]]] = {
-    "MaskedAttention": _masked_attention,
-    "BilateralKernel": _bilateral_kernel,
-    "AdaptiveUpsample": _adaptive_upsample,
-    "AdaptiveUpsampleClassify": _adaptive_upsample_classify,
-    "MSDeformAttn": _ms_deform_attn,
-    "Conv3x3Relu": _conv3x3_relu,
-    "UpsampleConv3x3Relu": _conv3x3_relu,
-    "PixelMLP": _pixel_mlp,
-    "FixupKernel": _fixup_kernel,
-}
 _TABLE = tuple(_rows())

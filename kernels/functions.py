@@ -10,11 +10,14 @@ from rsseg_edge.kernels.adaptive_upsample import onnx_function as adaptive_upsam
 from rsseg_edge.kernels.adaptive_upsample_classify import onnx_function as adaptive_upsample_classify
 from rsseg_edge.kernels.bilateral_kernel import onnx_function as bilateral_kernel
 from rsseg_edge.kernels.conv3x3_relu import onnx_function as conv3x3_relu
+from rsseg_edge.kernels.cross_attention import onnx_function as cross_attention
+from rsseg_edge.kernels.feed_forward import onnx_function as feed_forward
 from rsseg_edge.kernels.fixup_kernel import onnx_function as fixup_kernel
 from rsseg_edge.kernels.masked_attention import onnx_function as masked_attention
 from rsseg_edge.kernels.ms_deform_attn import onnx_function as ms_deform_attn
 from rsseg_edge.kernels.pixel_mlp import onnx_function as pixel_mlp
 from rsseg_edge.kernels.registry import DOMAIN, OPS, VERSION
+from rsseg_edge.kernels.self_attention import onnx_function as self_attention
 from rsseg_edge.kernels.upsample_conv3x3_relu import onnx_function as upsample_conv3x3_relu
 
 # Parses the reflect padding, ReduceMax with axes as an input and Split with num_outputs that the bodies use.
@@ -71,6 +74,9 @@ _PLAIN: dict[str, Callable[[], str]] = {
     "UpsampleConv3x3Relu": upsample_conv3x3_relu.function_text,
     "PixelMLP": pixel_mlp.function_text,
     "FixupKernel": fixup_kernel.function_text,
+    "SelfAttention": self_attention.function_text,
+    "CrossAttention": cross_attention.function_text,
+    "FeedForward": feed_forward.function_text,
 }
 _BY_RADIUS: dict[str, Callable[[int], str]] = {
     "BilateralKernel": bilateral_kernel.function_text,

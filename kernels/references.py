@@ -14,10 +14,13 @@ from rsseg_edge.kernels.adaptive_upsample_classify.reference import adaptive_ups
 from rsseg_edge.kernels.bilateral_kernel.reference import bilateral_kernel
 from rsseg_edge.kernels.cases import Case
 from rsseg_edge.kernels.conv3x3_relu.reference import conv3x3_relu
+from rsseg_edge.kernels.cross_attention.reference import cross_attention
+from rsseg_edge.kernels.feed_forward.reference import feed_forward
 from rsseg_edge.kernels.fixup_kernel.reference import fixup_kernel
 from rsseg_edge.kernels.masked_attention.reference import masked_attention
 from rsseg_edge.kernels.ms_deform_attn.reference import ms_deform_attn
 from rsseg_edge.kernels.pixel_mlp.reference import pixel_mlp
+from rsseg_edge.kernels.self_attention.reference import self_attention
 from rsseg_edge.kernels.upsample_conv3x3_relu.reference import upsample_conv3x3_relu
 
 REFERENCES: dict[str, Callable[..., Tensor]] = {
@@ -30,6 +33,9 @@ REFERENCES: dict[str, Callable[..., Tensor]] = {
     "UpsampleConv3x3Relu": upsample_conv3x3_relu,
     "PixelMLP": pixel_mlp,
     "FixupKernel": fixup_kernel,
+    "SelfAttention": self_attention,
+    "CrossAttention": cross_attention,
+    "FeedForward": feed_forward,
 }
 
 

@@ -80,6 +80,58 @@ def fixup_kernel(
     return _call("FixupKernel", (kernel, guidance, weight1, bias1, weight2, bias2), {}, kernel.shape)
 
 
+def self_attention(
+    x: Tensor,
+    norm_weight: Tensor,
+    norm_bias: Tensor,
+    weight: Tensor,
+    addend: Tensor,
+    out_weight: Tensor,
+    out_bias: Tensor,
+    out_norm_weight: Tensor,
+    out_norm_bias: Tensor,
+    num_heads: int,
+) -> Tensor:
+    """See :func:`rsseg_edge.kernels.self_attention.reference.self_attention`."""
+    inputs = (x, norm_weight, norm_bias, weight, addend, out_weight, out_bias, out_norm_weight, out_norm_bias)
+    return _call("SelfAttention", inputs, {"num_heads": num_heads}, x.shape)
+
+
+def cross_attention(
+    x: Tensor,
+    norm_weight: Tensor,
+    norm_bias: Tensor,
+    position: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    scores: Tensor,
+    out_bias: Tensor,
+    out_norm_weight: Tensor,
+    out_norm_bias: Tensor,
+    num_heads: int,
+) -> Tensor:
+    """See :func:`rsseg_edge.kernels.cross_attention.reference.cross_attention`."""
+    words = (position, keys, values, scores)
+    inputs = (x, norm_weight, norm_bias, *words, out_bias, out_norm_weight, out_norm_bias)
+    return _call("CrossAttention", inputs, {"num_heads": num_heads}, x.shape)
+
+
+def feed_forward(
+    x: Tensor,
+    norm_weight: Tensor,
+    norm_bias: Tensor,
+    weight1: Tensor,
+    bias1: Tensor,
+    inner_weight: Tensor,
+    inner_bias: Tensor,
+    weight2: Tensor,
+    bias2: Tensor,
+) -> Tensor:
+    """See :func:`rsseg_edge.kernels.feed_forward.reference.feed_forward`."""
+    inputs = (x, norm_weight, norm_bias, weight1, bias1, inner_weight, inner_bias, weight2, bias2)
+    return _call("FeedForward", inputs, {}, x.shape)
+
+
 def _is_trained(*inputs: Tensor) -> bool:
     # The references have gradients too, at four times the cost; see windows.py.
     return torch.is_grad_enabled() and any(x.requires_grad for x in inputs) and not torch.onnx.is_in_onnx_export()

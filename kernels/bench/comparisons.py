@@ -18,7 +18,8 @@ from rsseg_edge.kernels.bench.memory import peak_growth
 from rsseg_edge.kernels.bench.published import published_upsampler
 from rsseg_edge.kernels.bench.timing import matmul, session, take_turns
 from rsseg_edge.kernels.bench.upsampler import Stage, Upsampler
-from rsseg_edge.kernels.cases import Case, Floats
+from rsseg_edge.kernels.case_inputs import Floats
+from rsseg_edge.kernels.cases import Case
 from rsseg_edge.kernels.functions import attach
 from rsseg_edge.kernels.registry import ort_library
 from rsseg_edge.kernels.single_op import single_op_model

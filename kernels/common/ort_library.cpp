@@ -38,6 +38,8 @@ RSSEG_EXPORT ort::Status* RegisterCustomOps(ort::SessionOptions* options, const 
         {kMSDeformAttn, true},              {kConv3x3Relu, false},             {kConv3x3Relu, true},
         {kUpsampleConv3x3Relu, false},      {kUpsampleConv3x3Relu, true},      {kPixelMLP, false},
         {kPixelMLP, true},                  {kFixupKernel, false},             {kFixupKernel, true},
+        {kSelfAttention, false},            {kSelfAttention, true},            {kCrossAttention, false},
+        {kCrossAttention, true},            {kFeedForward, false},             {kFeedForward, true},
     };
     ort::CustomOpDomain* domain = nullptr;
     if (auto* failed = api.at<ort::CreateCustomOpDomainFn>(ort::CreateCustomOpDomain)("rsseg", &domain)) return failed;

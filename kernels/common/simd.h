@@ -121,9 +121,10 @@ RSSEG_INLINE void transpose(const float* source, std::size_t source_stride, floa
     for (int r = 0; r < kLanes; ++r) store(target + static_cast<std::size_t>(r) * target_stride, rows[r]);
 }
 
+// Into the second cache: what is fetched ahead is more than the first one holds.
 RSSEG_INLINE void prefetch(const float* p) {
 #if defined(__GNUC__)
-    __builtin_prefetch(p);  // any address may be given
+    __builtin_prefetch(p, 0, 2);  // any address may be given
 #else
     (void)p;
 #endif

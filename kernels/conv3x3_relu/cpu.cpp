@@ -1,6 +1,6 @@
 // See plan.h for the arithmetic. Three steps, each parallel: pixels become channels-last; every pair of kinds of sums is
-// made of them, rows then columns; for two vectors of filters at a time, the matrix products of all pairs of kinds, whose
-// results are made outputs while they are in the caches, columns then rows.
+// made of them, rows then columns; for two vectors of filters at a time, the matrix products of all pairs of kinds, kind by
+// kind of rows, whose results are made outputs while they are in the caches, columns then rows.
 #include "cpu.h"
 
 #include "../common/simd.h"
@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::size_t kFilters = 2 * kLanes;            // of a block
 constexpr std::size_t kBlocks = 2;                      // of a task: pixels are read once for both
-constexpr int kRows = kLanes == 16 ? 12 : 6;            // pixels of a block: their sums fill the registers
+constexpr int kRows = kLanes == 16 ? 11 : 6;            // pixels of a pass: with their sums and addresses in registers
+constexpr std::size_t kLine = 16;                       // floats of a cache line
 constexpr std::size_t kTogether = 5000000;              // floats of sums: below what malloc takes from the system anew
 
 std::size_t up(std::size_t n, std::size_t step) { return (n + step - 1) / step * step; }
@@ -76,6 +77,7 @@ RSSEG_INLINE void multiply(const float* const* pixels, const float* weights, std
     const float* next = weights + channels * kFilters;  // those of the next pair of kinds
     for (std::size_t c = 0; c < channels; ++c, weights += kFilters, next += kFilters) {
         prefetch(next);
+        if (kFilters > kLine) prefetch(next + kLine);
         const Vec first = load(weights), second = load(weights + kLanes);
         RSSEG_UNROLL
         for (int r = 0; r < R; ++r) {
@@ -91,44 +93,41 @@ RSSEG_INLINE void multiply(const float* const* pixels, const float* weights, std
     }
 }
 
+template <int R>
 RSSEG_INLINE void multiply_some(int count, const float* const* pixels, const float* weights, std::size_t channels, float* const* out) {
-    if (count == kRows) {
-        multiply<kRows>(pixels, weights, channels, out);
+    if (count == R) {
+        multiply<R>(pixels, weights, channels, out);
         return;
     }
-    int r = 0;
-    count = count < kRows ? count : 0;
-    for (; r + 4 <= count; r += 4) multiply<4>(pixels + r, weights, channels, out + r);
-    for (; r + 2 <= count; r += 2) multiply<2>(pixels + r, weights, channels, out + r);
-    for (; r < count; ++r) multiply<1>(pixels + r, weights, channels, out + r);
+    if constexpr (R > 1) multiply_some<R - 1>(count, pixels, weights, channels, out);
 }
 
-// All products of one image and some blocks of filters: [block][row product][column product][kFilters].
-void products(const Conv3x3& p, const float* sums, std::size_t padded, const float* weights, std::size_t blocks, float* out) {
+// The products of one image and some blocks of filters whose kind of rows is i: [block][row product][column product][kFilters].
+void products(const Conv3x3& p, int i, const float* sums, std::size_t padded, const float* weights, std::size_t blocks, float* out) {
     const std::size_t across = p.columns.sums.count, wide = static_cast<std::size_t>(p.columns.products[kKinds]);
     const std::size_t block = kKinds * kKinds * p.channels * kFilters;
-    const std::size_t made = static_cast<std::size_t>(p.rows.products[kKinds]) * wide * kFilters;
-    const float* pixels[kRows];
-    float* results[kRows];
-    int filled = 0;
-    auto flush = [&]() {
-        for (std::size_t b = 0; b < blocks; ++b) {
-            multiply_some(filled, pixels, weights + b * block, p.channels, results);
-            for (int r = 0; r < filled; ++r) results[r] += made;
-        }
-        filled = 0;
-    };
-    for (int i = 0; i < kKinds; ++i) {
-        for (int j = 0; j < kKinds; ++j, weights += p.channels * kFilters) {
-            for (int row = p.rows.products[i]; row < p.rows.products[i + 1]; ++row) {
-                const float* sum_row = sums + static_cast<std::size_t>(p.rows.sum_of[row]) * across * padded;
-                for (int column = p.columns.products[j]; column < p.columns.products[j + 1]; ++column) {
-                    pixels[filled] = sum_row + static_cast<std::size_t>(p.columns.sum_of[column]) * padded;
-                    results[filled] = out + (static_cast<std::size_t>(row) * wide + static_cast<std::size_t>(column)) * kFilters;
-                    if (++filled == kRows) flush();
-                }
+    const int first = p.rows.products[i], rows = p.rows.products[i + 1] - first;
+    const std::size_t made = static_cast<std::size_t>(rows) * wide * kFilters;
+    weights += static_cast<std::size_t>(i) * kKinds * p.channels * kFilters;
+    for (int j = 0; j < kKinds; ++j, weights += p.channels * kFilters) {
+        int row = 0, column = p.columns.products[j];
+        const int count = rows * (p.columns.products[j + 1] - column);
+        const int passes = (count + kRows - 1) / kRows;  // of equal size: the last one would be slow if it were short
+        const float* pixels[kRows];
+        float* results[kRows];
+        for (int k = 0; k < passes; ++k) {
+            const int n = count * (k + 1) / passes - count * k / passes;
+            for (int r = 0; r < n; ++r) {
+                const auto sum_row = static_cast<std::size_t>(p.rows.sum_of[first + row]);
+                const auto sum_column = static_cast<std::size_t>(p.columns.sum_of[column]);
+                pixels[r] = sums + (sum_row * across + sum_column) * padded;
+                results[r] = out + (static_cast<std::size_t>(row) * wide + static_cast<std::size_t>(column)) * kFilters;
+                if (++column == p.columns.products[j + 1]) column = p.columns.products[j], ++row;
             }
-            flush();
+            for (std::size_t b = 0; b < blocks; ++b) {
+                multiply_some<kRows>(n, pixels, weights + b * block, p.channels, results);
+                for (int r = 0; r < n; ++r) results[r] += made;
+            }
         }
     }
 }
@@ -186,10 +185,17 @@ bool conv3x3_pack(const Conv3x3& p, const Threads& threads) {
 }
 
 bool conv3x3(const Conv3x3& p, const Threads& threads) {
-    const std::size_t padded = up(p.channels, kLanes), row = p.columns.pixels * padded, image = p.rows.pixels * row;
+    // Pixels whose distance is a power of two would evict each other.
+    const std::size_t whole = up(p.channels, kLanes), padded = whole % 256 ? whole : whole + kLine;
+    const std::size_t row = p.columns.pixels * padded, image = p.rows.pixels * row;
     const std::size_t across = p.columns.sums.count, summed = p.rows.sums.count * across * padded;
     const std::size_t high = static_cast<std::size_t>(p.rows.products[kKinds]), wide = static_cast<std::size_t>(p.columns.products[kKinds]);
     const std::size_t width = p.columns.outputs.count, plane = p.rows.pixels * p.columns.pixels;
+    std::size_t tallest = 0;  // row products of a kind
+    for (int kind = 0; kind < kKinds; ++kind) {
+        const auto rows = static_cast<std::size_t>(p.rows.products[kind + 1] - p.rows.products[kind]);
+        tallest = rows > tallest ? rows : tallest;
+    }
     const std::size_t fit = kTogether / summed, most = fit < 1 ? 1 : fit < p.batch ? fit : p.batch;
     const std::size_t blocks = up(p.filters, kFilters) / kFilters;
     Scratch shared(most * (image + summed));
@@ -218,18 +224,23 @@ bool conv3x3(const Conv3x3& p, const Threads& threads) {
     auto filter = [&](std::size_t index) {
         const std::size_t begin = index / count * kBlocks, b = index % count;
         const std::size_t some = blocks - begin < kBlocks ? blocks - begin : kBlocks;
-        Scratch scratch(high * (some * wide + width) * kFilters + (2 * width + kLanes) * kFilters);
+        Scratch scratch(some * (tallest * wide + high * width) * kFilters + (2 * width + kLanes) * kFilters);
         if (!scratch) {
             failed = true;
             return;
         }
-        float *made = scratch.take(some * high * wide * kFilters), *columns = scratch.take(high * width * kFilters);
+        float *made = scratch.take(some * tallest * wide * kFilters), *columns = scratch.take(some * high * width * kFilters);
         float *line = scratch.take(width * kFilters), *spare = scratch.take((width + kLanes) * kFilters);
-        products(p, sums + b * summed, padded, p.packed + begin * kKinds * kKinds * p.channels * kFilters, some, made);
-        for (std::size_t block = begin; block < begin + some; ++block, made += high * wide * kFilters) {
-            for (std::size_t i = 0; i < high; ++i)
-                for (std::size_t x = 0; x < width; ++x)
-                    combine(p.columns.outputs, x, made + i * wide * kFilters, kFilters, kFilters, columns + (i * width + x) * kFilters);
+        for (int kind = 0; kind < kKinds; ++kind) {
+            const auto top = static_cast<std::size_t>(p.rows.products[kind]), bottom = static_cast<std::size_t>(p.rows.products[kind + 1]);
+            products(p, kind, sums + b * summed, padded, p.packed + begin * kKinds * kKinds * p.channels * kFilters, some, made);
+            const float* row_made = made;
+            for (std::size_t block = 0; block < some; ++block)
+                for (std::size_t i = top; i < bottom; ++i, row_made += wide * kFilters)
+                    for (std::size_t x = 0; x < width; ++x)
+                        combine(p.columns.outputs, x, row_made, kFilters, kFilters, columns + ((block * high + i) * width + x) * kFilters);
+        }
+        for (std::size_t block = begin; block < begin + some; ++block, columns += high * width * kFilters) {
             for (std::size_t y = 0; y < p.rows.outputs.count; ++y) {
                 combine(p.rows.outputs, y, columns, width * kFilters, width * kFilters, line);
                 write(p, first + b, block * kFilters, y, line, spare);

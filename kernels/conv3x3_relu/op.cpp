@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "../common/packed.h"
 #include "cpu.h"
 
 namespace rsseg {
@@ -11,7 +12,7 @@ namespace {
 struct Prepared : Call::State {
     Prepared(std::size_t height, std::size_t width, bool enlarged) : rows(height, enlarged), columns(width, enlarged) {}
     Plan rows, columns;
-    std::shared_ptr<std::vector<float>> packed;
+    std::shared_ptr<Packed> packed;
     Isa packed_for = Isa::scalar;
 };
 
@@ -39,7 +40,7 @@ void conv3x3_relu(Call& call, bool enlarged) {
     Conv3x3 problem{call.floats(0), nullptr, call.floats(2), call.output({batch, filters, height, width}), batch, channels, filters,
                     addend[0], addend[2], addend[3], plans.rows.tables(), plans.columns.tables(), nullptr};
     if (made && !made->packed) {
-        made->packed = std::make_shared<std::vector<float>>(conv3x3_packed_size(channels, filters));
+        made->packed = std::make_shared<Packed>(conv3x3_packed_size(channels, filters));
         made->packed_for = isa();
         problem.weight = call.floats(1);
         problem.packed = made->packed->data();

@@ -133,6 +133,28 @@ MALFORMED = {
         ({"addend": (1, 40, 8, 11)}, {}, "addend .* expected 12 in axis 3 .1, or the width"),
         ({"x": (1, 24, 0, 12)}, {}, "x .* is empty"),
     ],
+    "SelfAttention": [
+        ({"weight": (64, 128)}, {}, "weight .* expected 192 in axis 1 .three times the channels of x"),
+        ({"addend": (48, 192)}, {}, "addend .* expected 49 in axis 0 .1, or the positions"),
+        ({"out_weight": (63, 64)}, {}, "out_weight .* expected 64 in axis 0"),
+        ({"out_norm_bias": (65,)}, {}, "out_norm_bias .* expected 64"),
+        ({}, {"num_heads": 7}, "num_heads 7 does not divide"),
+        ({}, {"num_heads": 0}, "num_heads 0 does not divide"),
+    ],
+    "CrossAttention": [
+        ({"position": (48, 64)}, {}, "position .* expected 49 in axis 0"),
+        ({"keys": (1, 68, 63)}, {}, "keys .* expected 64 in axis 2"),
+        ({"scores": (1, 67)}, {}, "scores .* expected 68 in axis 1 .the number of keys"),
+        ({"values": (2, 68, 64)}, {}, "values .* expected 1 in axis 0 .the batch of x"),
+        ({}, {"num_heads": 3}, "num_heads 3 does not divide the 68 keys"),
+        ({}, {"num_heads": 0}, "num_heads 0 does not divide"),
+    ],
+    "FeedForward": [
+        ({"weight1": (23, 96)}, {}, "weight1 .* expected 24 in axis 0 .the channels of x"),
+        ({"weight2": (95, 24)}, {}, "weight2 .* expected 96 in axis 0 .the columns of weight1"),
+        ({"inner_bias": (24,)}, {}, "inner_bias .* expected 96 in axis 0"),
+        ({"bias2": (1, 24)}, {}, "bias2 .* expected rank 1"),
+    ],
     "UpsampleConv3x3Relu": [
         ({"addend": (1, 40, 8, 12)}, {}, "addend .* expected 16 in axis 2 .1, or the height"),
     ],
@@ -194,6 +216,23 @@ def test_constant_weights_are_prepared_once_and_for_every_size(op, isa):
     assert np.array_equal(once, again)
     smaller = dict(case.inputs(), x=np.ascontiguousarray(inputs["x"][..., :5, :7]))
     assert np.array_equal(other, run_any_shape(case, smaller, {})[0])
+
+
+@pytest.mark.parametrize(
+    ("op", "constants"), [("SelfAttention", ("weight", "out_weight")), ("FeedForward", ("weight1", "weight2"))]
+)
+def test_constant_matrices_are_packed_once(op, constants, isa):
+    case = cases(op)[1]
+    model = onnx.load_from_string(single_op_model(case, body=False))
+    inputs = case.inputs()
+    other = dict(inputs, x=-inputs["x"])
+    for name in constants:
+        model.graph.initializer.append(onnx.numpy_helper.from_array(inputs[name], name))
+        model.graph.input.remove(next(i for i in model.graph.input if i.name == name))
+    made = session(model.SerializeToString())
+    for given in (inputs, other, inputs):
+        live = {name: value for name, value in given.items() if name not in constants}
+        assert np.array_equal(made.run(None, live)[0], run(case, inputs=given))
 
 
 def run_any_shape(case, inputs, attributes):
