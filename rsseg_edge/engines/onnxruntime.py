@@ -136,7 +136,10 @@ def _session(model: bytes, threads: int | None, library: Path | None, providers:
     if library is not None:
         options.register_custom_ops_library(str(library))
     # Between two quantised convolutions it would quantise a third that was left in float on purpose, by tensor.
-    return ort.InferenceSession(model, options, providers=providers, disabled_optimizers=["WeightBiasQuantization"])
+    session = ort.InferenceSession(model, options, providers=providers, disabled_optimizers=["WeightBiasQuantization"])
+    if providers == [_CPU]:
+        session._model_bytes = None  # kept to start again on another provider: of widened weights the only copy
+    return session
 
 
 def folded(model: bytes) -> bytes:

@@ -145,7 +145,8 @@ def test_halves_are_found_wherever_they_are(flag: bool) -> None:
     given = {"x": np.float32([0.1, 0.2]), "flag": np.array(flag)}
     (found,) = OnnxRuntimeEngine(wide.SerializeToString(), widen=False).infer(given).values()
     total = 2 * (given["x"] + [1.5, -2]) + [3, 0.25]
-    np.testing.assert_allclose(found, (total + [10, 20] if flag else total * [10, 20]) * 7 + 10, rtol=1e-6)
+    branched = np.add(total, [10, 20]) if flag else np.multiply(total, [10, 20])
+    np.testing.assert_allclose(found, branched * 7 + 10, rtol=1e-6)
 
 
 def test_what_is_not_known_is_copied() -> None:
@@ -186,11 +187,16 @@ def elsewhere() -> bytes:
     return model.SerializeToString()
 
 
-@pytest.mark.parametrize(
-    "data",
-    [every_place().SerializeToString()[:-9], b"\x3a\x05graph", b"\x0b" + every_place().SerializeToString(), odd_length(), elsewhere()],
-    ids=["cut short", "no graph", "a group", "an odd length", "weights elsewhere"],
-)  # fmt: skip
+UNREADABLE = {
+    "cut short": every_place().SerializeToString()[:-9],
+    "no graph": b"\x3a\x05graph",
+    "a group": b"\x0b" + every_place().SerializeToString(),
+    "an odd length": odd_length(),
+    "weights elsewhere": elsewhere(),
+}
+
+
+@pytest.mark.parametrize("data", UNREADABLE.values(), ids=UNREADABLE)
 def test_what_cannot_be_read_is_one_clear_line(data: bytes) -> None:
     with pytest.raises(RssegError, match=r"bundle x: ONNX Runtime .* cannot load it: ") as caught:
         OnnxRuntimeEngine(data, name="bundle x")
