@@ -18,7 +18,7 @@ class Contention:
     Example:
         >>> contention = Contention()
         >>> measure_something()
-        >>> contention.describe()
+        >>> describe(contention.cores())
         '0.03 cores on average'
     """
 
@@ -33,13 +33,6 @@ class Contention:
         seconds, busy, own = (b - a for a, b in zip(begin, now, strict=True))
         return max(0.0, (busy - own) / seconds)
 
-    def describe(self) -> str:
-        """The same in words; empty where it is not known."""
-        cores = self.cores()
-        if cores is None:
-            return ""
-        return f"{cores:.2f} cores on average" + ("" if cores <= QUIET else f": {BUSY}")
-
     def _now(self) -> tuple[float, float, float] | None:
         """Seconds: of the clock, of all cores that worked, of this process and its children."""
         try:
@@ -51,3 +44,11 @@ class Contention:
         own = os.times()
         busy = (sum(ticks) - idle) / os.sysconf("SC_CLK_TCK")
         return time.perf_counter(), busy, own.user + own.system + own.children_user + own.children_system
+
+
+def describe(*cores: float | None) -> str:
+    """The most of what :meth:`Contention.cores` gave for the parts of a measurement; empty where it is not known."""
+    known = [count for count in cores if count is not None]
+    if not known:
+        return ""
+    return f"{max(known):.2f} cores on average" + ("" if max(known) <= QUIET else f": {BUSY}")

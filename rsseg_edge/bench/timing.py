@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from rsseg_edge.errors import UsageError
+
+Stage = TypeVar("Stage", bound=Hashable)
 
 WARM_UP = 5
 """Steps of every stage that are not counted at its beginning, if they take less than :data:`LONG` seconds."""
@@ -63,7 +66,17 @@ def spread(values: npt.NDArray[np.float64]) -> float:
     return (max(medians) - min(medians)) / 2
 
 
-def take_turns(stages: Mapping[str, Iterator[object]], frames: int) -> dict[str, Timing]:
+def ratio(values: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Median of values by that of others which were measured in turn with them, and how far it may be off.
+
+    What the machine does meanwhile is in both: parts of the same time are compared, as :func:`spread` compares parts.
+    """
+    parts = zip(np.array_split(values, PARTS), np.array_split(others, PARTS), strict=True)
+    ratios = [float(np.median(a) / np.median(b)) for a, b in parts if len(a) and len(b)]
+    return float(np.median(values) / np.median(others)), (max(ratios) - min(ratios)) / 2
+
+
+def take_turns(stages: Mapping[Stage, Iterator[object]], frames: int) -> dict[Stage, Timing]:
     """Time the steps of iterators, a block of each in turn.
 
     In turn, since a machine's clocks and its other work change within seconds: every stage sees all of the run, so that
@@ -76,7 +89,7 @@ def take_turns(stages: Mapping[str, Iterator[object]], frames: int) -> dict[str,
     Raises:
         UsageError: a stage ends before anything could be counted.
     """
-    wall: dict[str, list[float]] = {name: [] for name in stages}
+    wall: dict[Stage, list[float]] = {name: [] for name in stages}
     cpu = dict.fromkeys(stages, 0.0)
     for work in stages.values():
         _warm_up(work)

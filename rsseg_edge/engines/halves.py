@@ -111,9 +111,9 @@ def _widened_tensor(tensor: memoryview) -> tuple[list[Part], int]:
     raw = wire.child(tensor, wire.TENSOR_RAW)
     bits = raw if len(raw) else np.array(wire.integers(tensor, wire.TENSOR_INT32S), "<u2").data
     values = np.frombuffer(bits, "<f2")
-    parts = [wire.int_field(wire.TENSOR_TYPE, wire.FLOAT), *_beside_values(tensor)]
-    parts += [wire.bytes_head(wire.TENSOR_RAW, 4 * values.size), values]
-    return parts, sum(len(part) for part in parts[:-1]) + 4 * values.size
+    beside = [wire.int_field(wire.TENSOR_TYPE, wire.FLOAT), *_beside_values(tensor)]
+    beside.append(wire.bytes_head(wire.TENSOR_RAW, 4 * values.size))
+    return [*beside, values], sum(map(len, beside)) + 4 * values.size
 
 
 def _beside_values(tensor: memoryview) -> Iterator[memoryview]:

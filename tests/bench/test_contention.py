@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from rsseg_edge.bench import contention
-from rsseg_edge.bench.contention import Contention
+from rsseg_edge.bench.contention import Contention, describe
 
 
 @pytest.fixture
@@ -27,12 +27,12 @@ def test_what_others_took_is_told(machine) -> None:
     machine(10, 100, 500, 7)
     counted = Contention()
     machine(20, 100 + 9, 511, 7 + 8.5)  # of two cores for ten seconds
-    assert counted.describe() == "0.05 cores on average"
+    assert describe(counted.cores()) == "0.05 cores on average"
     machine(20, 100 + 16, 504, 7 + 8)
     assert counted.cores() == pytest.approx(0.8)
-    assert counted.describe() == "0.80 cores on average: too busy for times to be quoted"
+    assert describe(0.01, counted.cores(), None) == "0.80 cores on average: too busy for times to be quoted"
 
 
 def test_a_system_that_does_not_tell_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contention, "STAT", tmp_path / "absent")
-    assert Contention().describe() == ""
+    assert describe(Contention().cores()) == ""
