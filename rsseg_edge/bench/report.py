@@ -181,9 +181,9 @@ def _section_html(m: Measured) -> str:
     if m.roofline:
         roof = m.roofline
         parts.append(
-            f"<h3>Predicted on {escape(roof.board.name)}</h3><p>Not measured: the data sheet allows in half precision "
-            f"<b>{1e3 * roof.total:.2f} ms</b> operation by operation (our operators by their bodies, which a "
-            f"plugin fuses), {1e3 * roof.fused:.2f} ms if memory cost nothing.</p>{figures.roofline(roof)}"
+            f"<h3>Predicted on {escape(roof.board.name)}</h3><p>Not measured: the data sheet allows the graph in "
+            f"{m.precision} <b>{1e3 * roof.total:.2f} ms</b> operation by operation (our operators by the launches of "
+            f"their plugins), {1e3 * roof.fused:.2f} ms if memory cost nothing.</p>{figures.roofline(roof)}"
         )
     if m.accuracy:
         parts.append(f"<h3>Accuracy, %</h3>{_table(tuple(m.accuracy), [[f'{v:.1f}' for v in m.accuracy.values()]])}")

@@ -111,7 +111,7 @@ def _widened_tensor(tensor: memoryview) -> tuple[list[Part], int]:
     raw = wire.child(tensor, wire.TENSOR_RAW)
     bits = raw if len(raw) else np.array(wire.integers(tensor, wire.TENSOR_INT32S), "<u2").data
     values = np.frombuffer(bits, "<f2")
-    beside = [wire.int_field(wire.TENSOR_TYPE, wire.FLOAT), *_beside_values(tensor)]
+    beside: list[Part] = [wire.int_field(wire.TENSOR_TYPE, wire.FLOAT), *_beside_values(tensor)]
     beside.append(wire.bytes_head(wire.TENSOR_RAW, 4 * values.size))
     return [*beside, values], sum(map(len, beside)) + 4 * values.size
 

@@ -24,7 +24,7 @@ def measured() -> Measured:
     timeline = {
         name: np.column_stack((0.04 * np.arange(40) + 0.01 * i, np.full(40, 0.01))) for i, name in enumerate(STAGES)
     }
-    operations = [Operation("a", "Conv", 2e9, 4e6, True), Operation("b", "Erf", 8e6, 8e6, False)]
+    operations = [Operation("a", "Conv", 2e9, 4e6, True, 2), Operation("b", "Erf", 8e6, 8e6, False, 2)]
     return Measured(
         about={"model": "bundle <one>, fp16", "machine": "a & b"},
         precision="fp16",
