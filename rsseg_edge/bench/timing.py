@@ -20,6 +20,8 @@ WARM_UP = 5
 BLOCK, LEAST, LONG = 10, 2, 1.0
 """Steps of a turn; a turn that is longer than so many seconds ends after the least number of them."""
 PARTS = 5
+LIMIT = 120.0
+"""Seconds after which there is no other round, once there are as many as parts."""
 STABLE = 0.01
 """Spread of a median, by the median, that counts as none."""
 
@@ -84,7 +86,7 @@ def take_turns(stages: Mapping[Stage, Iterator[object]], frames: int) -> dict[St
 
     Args:
         stages: each yields after a step. One that ends earlier is measured no further.
-        frames: steps of each at most. All end together once every median is stable.
+        frames: steps of each at most. All end together once every median is stable, or after :data:`LIMIT`.
 
     Raises:
         UsageError: a stage ends before anything could be counted.
@@ -93,7 +95,7 @@ def take_turns(stages: Mapping[Stage, Iterator[object]], frames: int) -> dict[St
     cpu = dict.fromkeys(stages, 0.0)
     for work in stages.values():
         _warm_up(work)
-    going, rounds = dict(stages), 0
+    going, rounds, end = dict(stages), 0, time.perf_counter() + LIMIT
     while going:
         for name, work in list(going.items()):
             next(work, None)  # what lay in the caches is another stage's
@@ -103,7 +105,9 @@ def take_turns(stages: Mapping[Stage, Iterator[object]], frames: int) -> dict[St
             if not times or len(wall[name]) >= frames:
                 del going[name]
         rounds += 1
-        if rounds >= PARTS and all(_is_stable(times) for times in wall.values()):
+        if rounds < PARTS:
+            continue
+        if time.perf_counter() > end or all(_is_stable(times) for times in wall.values()):
             break
     if not all(wall.values()):
         raise UsageError(f"the video is too short to measure on: it takes more than {WARM_UP + 1} frames")

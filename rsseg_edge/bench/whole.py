@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,16 +16,19 @@ import numpy.typing as npt
 from rsseg_edge.bench.alone import first_frames
 from rsseg_edge.bench.contention import Contention
 from rsseg_edge.bench.power import Power, PowerMeter
-from rsseg_edge.bench.timing import PARTS
+from rsseg_edge.bench.timing import LIMIT, PARTS
 from rsseg_edge.bundle import open_bundle
 from rsseg_edge.engines.choose import EngineName, Say
 from rsseg_edge.job import Job, Request
 from rsseg_edge.kernels.parts import Part
 from rsseg_edge.sources.base import Selection, Source
 from rsseg_edge.sources.choose import open_source
+from rsseg_edge.types import Result
 from rsseg_edge.variants import PrecisionName
 
 SENTENCE = "the road"  # that a referring model is asked for
+FEWEST = 10
+"""Frames that are run in any case; a network that takes seconds for each gets no more than :data:`LIMIT` allows."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ def run_whole(model: str, settings: Settings, precision: PrecisionName | None, s
         meter = PowerMeter() if settings.power else None
         contention, cpu = Contention(), time.process_time()
         with meter or nullcontext():
-            outcome = job.run()
+            outcome = job.run(_stopping(job))
         cpu, others = time.process_time() - cpu, contention.cores()
         memory = _peak() - before
     if outcome.error is not None:
@@ -123,6 +128,17 @@ def run_whole(model: str, settings: Settings, precision: PrecisionName | None, s
         frames=outcome.frames,
         others=others,
     )
+
+
+def _stopping(job: Job) -> Callable[[Result], None]:
+    """Told of every frame, it ends the run in order after :data:`LIMIT` seconds, once there are enough."""
+    done, end = count(1), time.perf_counter() + LIMIT
+
+    def told(_: Result) -> None:
+        if next(done) >= FEWEST and time.perf_counter() > end:
+            job.stop()
+
+    return told
 
 
 def request_of(model: str, settings: Settings, precision: PrecisionName | None, folder: Path) -> Request:

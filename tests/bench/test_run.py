@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rsseg_edge.bench import whole
 from rsseg_edge.bench.contestants import OURS, PLAIN, contest
 from rsseg_edge.bench.roofline import find_board
 from rsseg_edge.bench.run import measure
-from rsseg_edge.bench.whole import Settings
+from rsseg_edge.bench.whole import FEWEST, Settings, run_whole
 from rsseg_edge.bundle import open_bundle
 from rsseg_edge.cli.bench import main
 from rsseg_edge.engines.base import EngineAbsentError
@@ -32,6 +33,15 @@ def test_every_stage_is_measured_alone_and_all_together(
     assert measured.overlap == pytest.approx(measured.together / slowest)
     for word in ("levels, fp32", "96x64", "ONNX Runtime", "cores"):
         assert word in " ".join(measured.about.values())
+
+
+def test_a_run_that_takes_long_is_ended_in_order(
+    bundle: Path, tmp_path: Path, write_video: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(write_video(tmp_path / "a.mp4", stamps=range(60)), frames=60)
+    assert run_whole(str(bundle), settings, None, None).frames == 60
+    monkeypatch.setattr(whole, "LIMIT", 0.0)
+    assert FEWEST <= run_whole(str(bundle), settings, None, None).frames < 60
 
 
 @pytest.mark.parametrize("count", [1, 4])

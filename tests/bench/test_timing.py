@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rsseg_edge.bench import timing
-from rsseg_edge.bench.timing import BLOCK, LEAST, PARTS, WARM_UP, spread, take_turns
+from rsseg_edge.bench.timing import BLOCK, LEAST, LIMIT, PARTS, WARM_UP, spread, take_turns
 from rsseg_edge.errors import UsageError
 
 Steps = Callable[..., Iterator[str]]
@@ -58,6 +58,14 @@ def test_a_turn_of_a_slow_stage_is_short(steps: Steps) -> None:
     found = take_turns({"slow": steps("slow", lambda n: 3.0, done), "fast": steps("fast", lambda n: 0.01, done)}, 1000)
     assert len(found["slow"].wall) == PARTS * LEAST
     assert done.count("slow") == 1 + PARTS * (LEAST + 1)  # one to warm up
+
+
+def test_what_stays_unstable_ends_after_a_while_but_not_before_there_are_parts(steps: Steps) -> None:
+    begin = timing.time.perf_counter()
+    take_turns({"a": steps("a", lambda n: 0.5 * (1 + n / 100), [])}, 10_000)
+    assert LIMIT < timing.time.perf_counter() - begin < LIMIT + 10
+    slow = take_turns({"a": steps("a", lambda n: 30.0 * (1 + n % 2), [])}, 10_000)
+    assert len(slow["a"].wall) == PARTS * LEAST  # minutes longer
 
 
 def test_a_stage_that_ends_is_measured_no_further(steps: Steps) -> None:
