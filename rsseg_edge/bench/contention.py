@@ -9,6 +9,8 @@ from pathlib import Path
 STAT = Path("/proc/stat")
 QUIET = 0.1
 """Cores that a machine's own housekeeping may take."""
+FULL = 0.8
+"""Share of the cores that work, on average, from which on one has to wait for another."""
 BUSY = "too busy for times to be quoted"
 
 
@@ -32,6 +34,13 @@ class Contention:
             return None
         seconds, busy, own = (b - a for a, b in zip(begin, now, strict=True))
         return max(0.0, (busy - own) / seconds)
+
+    def crowded(self) -> bool:
+        """Whether others wanted cores that were needed: they took some, and hardly any was left."""
+        begin, now, others = self._begin, self._now(), self.cores()
+        if begin is None or now is None or others is None:
+            return False
+        return others > QUIET and (now[1] - begin[1]) / (now[0] - begin[0]) > FULL * (os.cpu_count() or 1)
 
     def _now(self) -> tuple[float, float, float] | None:
         """Seconds: of the clock, of all cores that worked, of this process and its children."""

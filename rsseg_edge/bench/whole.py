@@ -16,11 +16,12 @@ import numpy.typing as npt
 from rsseg_edge.bench.alone import first_frames
 from rsseg_edge.bench.contention import Contention
 from rsseg_edge.bench.power import Power, PowerMeter
-from rsseg_edge.bench.timing import LIMIT, PARTS
+from rsseg_edge.bench.timing import LIMIT, PARTS, STABLE
 from rsseg_edge.bundle import open_bundle
 from rsseg_edge.engines.choose import EngineName, Say
 from rsseg_edge.job import Job, Request
 from rsseg_edge.kernels.parts import Part
+from rsseg_edge.machine import available_cores
 from rsseg_edge.sources.base import Selection, Source
 from rsseg_edge.sources.choose import open_source
 from rsseg_edge.types import Result
@@ -70,6 +71,8 @@ class Whole:
         power: meanwhile; None where it was not asked for.
         frames: of the run.
         others: cores that other processes used meanwhile; None where it is not known.
+        undisturbed: frames a second that the processor time allows where nothing else wants the cores, at the most;
+            None where they were free.
     """
 
     together: float
@@ -81,14 +84,19 @@ class Whole:
     power: Power | None
     frames: int
     others: float | None = None
+    undisturbed: float | None = None
 
     @property
     def together_spread(self) -> float:
-        """Frames a second that the whole pipeline's rate may be off: half the range of its five parts'."""
+        """Frames a second that the rate may be off: half the range of its five parts'.
+
+        Where others kept the cores busy it reaches up to what is left without them; no less than 1 % in any case.
+        """
         ends = np.concatenate(([0.0], list(self.timeline.values())[-1].sum(axis=1)))
         marks = np.linspace(0, len(ends) - 1, PARTS + 1).round().astype(int)
         rates = np.diff(marks) / np.maximum(np.diff(ends[marks]), 1e-9)
-        return float(np.ptp(rates[np.diff(marks) > 0])) / 2
+        waited = 0.0 if self.undisturbed is None else self.undisturbed - self.together
+        return max(float(np.ptp(rates[np.diff(marks) > 0])) / 2, STABLE * self.together, waited)
 
 
 def run_whole(model: str, settings: Settings, precision: PrecisionName | None, say: Say | None) -> Whole:
@@ -112,7 +120,7 @@ def run_whole(model: str, settings: Settings, precision: PrecisionName | None, s
         contention, cpu = Contention(), time.process_time()
         with meter or nullcontext():
             outcome = job.run(_stopping(job))
-        cpu, others = time.process_time() - cpu, contention.cores()
+        cpu, others, crowded = time.process_time() - cpu, contention.cores(), contention.crowded()
         memory = _peak() - before
     if outcome.error is not None:
         raise outcome.error
@@ -127,6 +135,7 @@ def run_whole(model: str, settings: Settings, precision: PrecisionName | None, s
         power=meter.result if meter else None,
         frames=outcome.frames,
         others=others,
+        undisturbed=available_cores() * outcome.frames / cpu if crowded else None,
     )
 
 

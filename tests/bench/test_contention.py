@@ -33,6 +33,19 @@ def test_what_others_took_is_told(machine) -> None:
     assert describe(0.01, counted.cores(), None) == "0.80 cores on average: too busy for times to be quoted"
 
 
+def test_cores_that_were_free_are_none_that_others_took_away(machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contention.os, "cpu_count", lambda: 2)
+    machine(0, 0, 0, 0)
+    counted = Contention()
+    machine(10, 19, 1, 10)  # others 0.9 of two cores, and hardly any left
+    assert counted.crowded()
+    machine(10, 19, 1, 18.5)  # all of it ours
+    assert not counted.crowded()
+    machine(10, 12, 8, 6)  # others 0.6, and as much again was free
+    assert not counted.crowded()
+
+
 def test_a_system_that_does_not_tell_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contention, "STAT", tmp_path / "absent")
     assert describe(Contention().cores()) == ""
+    assert not Contention().crowded()

@@ -39,4 +39,4 @@ def test_ratios_are_those_of_the_same_round() -> None:
     ours = np.linspace(1, 3, 15)  # the machine slows down
     found = Contest({OURS: ours, "other": 2 * ours}, {})
     assert found.ratio("other") == pytest.approx(2)
-    assert found.ratio_spread("other") == pytest.approx(0)
+    assert found.ratio_spread("other") == pytest.approx(0.02)  # no less is claimed

@@ -94,6 +94,7 @@ def test_the_pipelines_rate_has_a_spread(measured: Measured):
     slowing = replace(measured, timeline={"write": np.column_stack((begins, np.zeros(50)))})
     assert slowing.together_spread == pytest.approx((25 - 12.5) / 2)
     assert to_json(slowing)["together"]["spread"] == 6.25
+    assert replace(slowing, undisturbed=30.0).together_spread == pytest.approx(30 - 20)  # others kept cores busy
 
 
 @pytest.mark.parametrize("suffix", [".html", ".md"])
