@@ -117,9 +117,7 @@ def to_html(measurements: Sequence[Measured]) -> str:
         "<p class=quiet>Times of a stage alone: nothing of ours runs beside it. &plusmn; is half the range of the "
         "medians of five parts of the run, 1 % at the least; where other processes kept the cores busy it reaches as "
         "far as what the processor time would allow without them. Core is the processor time of all cores. "
-        "What is marked predicted was not "
-        "measured."
-        "</p></main></html>"
+        "What is marked predicted was not measured.</p></main></html>"
     )
 
 
