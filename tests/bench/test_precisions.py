@@ -19,6 +19,7 @@ onnx = pytest.importorskip("onnx", reason="the other graph is made with onnx")
 from rsseg_edge.bench.accuracy import with_accuracy  # noqa: E402
 from rsseg_edge.bench.child import in_child  # noqa: E402
 from rsseg_edge.bench.run import Measured, measure  # noqa: E402
+from rsseg_edge.bench.timing import Timing  # noqa: E402
 from rsseg_edge.bench.whole import Settings, request_of  # noqa: E402
 from rsseg_edge.bundle import open_bundle  # noqa: E402
 from rsseg_edge.cli.bench import main  # noqa: E402
@@ -136,3 +137,26 @@ def test_what_goes_wrong_in_the_process_is_told_here() -> None:
         in_child(open_bundle, "no-such-bundle")
     with pytest.raises(RssegError, match="was ended by SIGKILL before it was done"):
         in_child(signal.raise_signal, signal.SIGKILL)
+
+
+def test_of_a_model_that_reads_sentences_accuracy_is_that_of_sentences(tmp_path: Path) -> None:
+    (tmp_path / "data/masks").mkdir(parents=True)
+    (tmp_path / "data.toml").write_text(
+        TOML.replace("dark", "water").replace("middle", "road").replace("bright", "land")
+    )
+    mask = np.full((384, 384), 3, np.uint8)
+    mask[40:200, 40:200], mask[250:290] = 1, 2
+    colors = np.uint8([[0, 0, 0], [110, 80, 30], [120, 120, 120], [70, 120, 90]])
+    cv2.imwrite(str(tmp_path / "data/a.png"), colors[mask])
+    cv2.imwrite(str(tmp_path / "data/masks/a.png"), mask)
+    timing = Timing(np.ones(5), 1.0)
+    measured = Measured(
+        about={"model": "cris-tiny, fp16"}, precision="fp16", alone={"infer": timing}, together=1.0, together_cpu=1.0,
+        timeline={"write": np.ones((5, 2))}, load=1.0, first_frame=1.0, memory=1.0, power=None, frames=5,
+    )  # fmt: skip
+    settings = Settings(tmp_path / "none.mp4", threads=1, engine="onnxruntime")
+    found = with_accuracy(measured, "cris-tiny", str(tmp_path / "data.toml"), tmp_path / "data", settings)
+    assert found.accuracy is not None
+    assert list(found.accuracy)[:3] == ["mIoU", "overall IoU", "above 0.5"]
+    assert 0 <= found.accuracy["mIoU"] <= 100
+    assert "sentences about its still images" in found.about["accuracy"]
