@@ -76,8 +76,10 @@ def to_json(measured: Measured) -> dict[str, Any]:
 def to_markdown(measurements: Sequence[Measured]) -> str:
     """A table of all, where there are several, and a section for each."""
     sections = [_section_markdown(m) for m in measurements]
-    if len(measurements) > 1:
-        head, rows = overview(measurements)
+    tables = [overview(measurements)] if len(measurements) > 1 else []
+    if tables and any(m.contest for m in measurements):
+        tables.append(contests(measurements))
+    for head, rows in reversed(tables):
         lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
         sections.insert(0, "\n".join(lines) + "\n")
     return "\n".join(sections)
@@ -106,7 +108,12 @@ def write_report(measurements: Sequence[Measured], path: Path) -> None:
 def to_html(measurements: Sequence[Measured]) -> str:
     """The page."""
     sections = "".join(_section_html(m) for m in measurements)
-    summary = _table(*overview(measurements)) if len(measurements) > 1 else ""
+    summary = ""
+    if len(measurements) > 1:
+        summary = _table(*overview(measurements))
+        if any(m.contest for m in measurements):
+            head, rows = contests(measurements)
+            summary += f"<h3>The networks' graphs in other runtimes: time by ours</h3>{_table(head, rows)}"
     names = ", ".join(m.about["model"] for m in measurements)
     stamp = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     return (
@@ -140,6 +147,23 @@ def _overview_row(m: Measured) -> tuple[str, ...]:
         "-" if math.isnan(m.memory) else f"{m.memory / 1e6:.0f}",
         f"{m.accuracy['mIoU']:.1f}" if m.accuracy else "-",
     )
+
+
+def contests(measurements: Sequence[Measured]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of a table with a column for each runtime: our time, and that of the others by ours."""
+    found = [m.contest for m in measurements if m.contest]
+    names = list(dict.fromkeys(name for contest in found for name in (*contest.wall, *contest.absent) if name != OURS))
+
+    def row(m: Measured) -> list[str]:
+        cells = [m.about["model"], "-", *("-" for _ in names)]
+        if m.contest:
+            cells[1] = f"{1e3 * float(np.median(m.contest.wall[OURS])):.1f} ms"
+            for column, name in enumerate(names, 2):
+                if name in m.contest.wall:
+                    cells[column] = f"{m.contest.ratio(name):.2f} ± {m.contest.ratio_spread(name):.2f}"
+        return cells
+
+    return ["model", OURS, *names], [row(m) for m in measurements]
 
 
 def _section_html(m: Measured) -> str:

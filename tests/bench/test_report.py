@@ -9,7 +9,7 @@ import pytest
 from rsseg_edge.bench.contestants import OURS, Contest
 from rsseg_edge.bench.operations import Operation
 from rsseg_edge.bench.power import Power
-from rsseg_edge.bench.report import overview, to_json, write_report
+from rsseg_edge.bench.report import contests, overview, to_json, write_report
 from rsseg_edge.bench.roofline import find_board, predict
 from rsseg_edge.bench.run import Beside, Measured
 from rsseg_edge.bench.timing import Timing
@@ -95,6 +95,17 @@ def test_the_pipelines_rate_has_a_spread(measured: Measured):
     assert slowing.together_spread == pytest.approx((25 - 12.5) / 2)
     assert to_json(slowing)["together"]["spread"] == 6.25
     assert replace(slowing, undisturbed=30.0).together_spread == pytest.approx(30 - 20)  # others kept cores busy
+
+
+@pytest.mark.parametrize("suffix", [".html", ".md"])
+def test_runtimes_of_several_models_are_columns_of_one_table(measured: Measured, tmp_path: Path, suffix: str):
+    both = [measured, replace(measured, about={"model": "other, fp32"}, contest=None)]
+    head, rows = contests(both)
+    assert head == ["model", OURS, "OpenVINO", "PyTorch eager"]
+    assert rows == [["bundle <one>, fp16", "20.0 ms", "1.50 ± 0.01", "-"], ["other, fp32", "-", "-", "-"]]
+    path = tmp_path / f"report{suffix}"
+    write_report(both, path)
+    assert "PyTorch eager" in path.read_text().split("Stages alone" if suffix == ".html" else "##")[0]
 
 
 @pytest.mark.parametrize("suffix", [".html", ".md"])
