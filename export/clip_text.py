@@ -99,7 +99,7 @@ def clip_text_part(encoder: TextEncoder, words: Sequence[str], precision: str, s
         graph, keep = halve(graph, ({"tokens": without_padding(part)} for part in parts), say)
     onnx.checker.check_model(graph)
     data = graph.SerializeToString()
-    engine = OnnxRuntimeEngine(data, name="exported text tower")
+    engine = OnnxRuntimeEngine(data, name="exported text tower", widen=False)
 
     with torch.inference_mode():
         trained: Floats = encoder.encode(words).as_subclass(Tensor).numpy()

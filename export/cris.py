@@ -137,7 +137,7 @@ def runner(
     """
     engines = {
         name: OnnxRuntimeEngine(
-            graph.SerializeToString(), threads=threads, name=f"exported {name} graph", kernels=kernels
+            graph.SerializeToString(), threads=threads, name=f"exported {name} graph", kernels=kernels, widen=False
         )
         for name, graph in graphs.items()
     }

@@ -51,7 +51,7 @@ class Gate:
 
     def run(self, graph: onnx.ModelProto, *, kernels: bool = True) -> Run:
         """A graph in ONNX Runtime; ``kernels`` is False: by the operators' bodies."""
-        engine = OnnxRuntimeEngine(graph.SerializeToString(), name="exported graph", kernels=kernels)
+        engine = OnnxRuntimeEngine(graph.SerializeToString(), name="exported graph", kernels=kernels, widen=False)
         return lambda image: self.read(engine, image)
 
     def check(self, parent: Run, graph: onnx.ModelProto, precision: str, reference: str) -> Parity:

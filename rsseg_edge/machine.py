@@ -24,8 +24,18 @@ def processor() -> str:
 
 def has_vnni() -> bool | None:
     """Whether the processor multiplies bytes into 32 bits (VNNI, Arm's dotprod); None where that is not known."""
-    flags = next((_value(line) for line in _lines() if line.startswith(("flags", "Features"))), None)
-    return None if flags is None else bool({"avx512_vnni", "avx_vnni", "asimddp"} & set(flags.split()))
+    flags = _flags()
+    return None if flags is None else bool({"avx512_vnni", "avx_vnni", "asimddp"} & flags)
+
+
+def computes_halves() -> bool:
+    """Whether ONNX Runtime calculates in float16 on this processor: on Arm's from version 8.2 on."""
+    return "asimdhp" in (_flags() or ()) or (platform.system(), platform.machine()) == ("Darwin", "arm64")
+
+
+def _flags() -> set[str] | None:
+    line = next((_value(line) for line in _lines() if line.startswith(("flags", "Features"))), None)
+    return None if line is None else set(line.split())
 
 
 def _lines() -> list[str]:

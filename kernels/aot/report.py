@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rsseg_edge.kernels.aot.compile import Compiled
 from rsseg_edge.kernels.parts import PARTS
+from rsseg_edge.kernels.work import launches
 
 BEGIN, END = "<!-- resources: begin -->", "<!-- resources: end -->"
 REGISTERS_PER_SM = 65536
@@ -62,23 +63,18 @@ def work(c: Compiled) -> tuple[float, float]:
 
     Attention: 100 queries on 16384 tokens. The others: the last stage of JBUOne, 112x112 to 224x224, 512 channels.
     """
-    size = 2 if c.variant.half else 4
-    taps, window, pixels = (2 * c.variant.radius + 1) ** 2, 2 * (c.variant.radius // 2) + 5, 4 * SIDE**2
-    folded = pixels * window**2
-    block = c.blocks.get("BLOCK_N", 1)
-    rows = pixels * window * 16  # one row of banded products with a channel
-    flops, elements = {
-        "masked_attention_kernel": (
-            4 * (-(-QUERIES // block) * block) * LENGTH * HEADS * c.variant.depth,
-            2 * LENGTH * HEADS * c.variant.depth + QUERIES * LENGTH * HEADS + 2 * QUERIES * HEADS * c.variant.depth,
+    size, radius, depth = 2 if c.variant.half else 4, c.variant.radius, c.variant.depth
+    features, kernel = (1, SIDE, SIDE, CHANNELS), (1, 2 * SIDE, 2 * SIDE, (2 * radius + 1) ** 2)
+    found = (
+        launches(
+            "MaskedAttention",
+            ((1, QUERIES, HEADS * depth), (1, LENGTH, HEADS * depth)),
+            num_heads=HEADS,
+            block=c.blocks.get("BLOCK_N", 1),
         ),
-        "bilateral_kernel_kernel": (2 * pixels * 128 * RANGE, pixels * (RANGE + taps)),
-        "fold_kernel": (2 * pixels * window * 512, pixels * taps + folded),
-        "adaptive_upsample_kernel": (2 * rows * CHANNELS, SIDE**2 * CHANNELS + folded + pixels * CHANNELS),
-        "project_kernel": (2 * SIDE**2 * CHANNELS * CLASSES, SIDE**2 * (CHANNELS + CLASSES)),
-        "adaptive_upsample_classify_kernel": (
-            2 * rows * (CHANNELS + CLASSES),
-            SIDE**2 * (CHANNELS + CLASSES) + folded + pixels * CLASSES,
-        ),
-    }[c.variant.kernel]
-    return flops / 1e9, elements * size / 1e6
+        launches("BilateralKernel", ((1, 2 * SIDE, 2 * SIDE, RANGE),), radius=radius),
+        launches("AdaptiveUpsample", (features, kernel), radius=radius),
+        launches("AdaptiveUpsampleClassify", (features, kernel, (CHANNELS,), (CLASSES, CHANNELS)), radius=radius),
+    )
+    work = next(kernels[c.variant.kernel] for kernels in found if c.variant.kernel in kernels)
+    return work.flops / 1e9, work.elements * size / 1e6

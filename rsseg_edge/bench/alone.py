@@ -37,15 +37,32 @@ def first_frames(source: Source) -> list[Frame]:
     return kept
 
 
-def stages_alone(job: Job, kept: Sequence[Frame], frames: int) -> dict[str, Timing]:
-    """Time every stage of a job that was not run; it is closed afterwards.
+def stages_alone(jobs: Sequence[Job], kept: Sequence[Frame], frames: int) -> list[dict[str, Timing]]:
+    """Time every stage of every job, all of them in turn.
 
     Args:
-        job: of a video.
+        jobs: of one video; none of them was run, and all are closed afterwards.
         kept: some of its frames.
         frames: steps of every stage at most.
     """
-    segmenter, sinks = job.segmenter, job.sinks
+    stages: dict[tuple[int, str], Iterator[object]] = {}
+    try:
+        for number, job in enumerate(jobs):
+            for sink in job.sinks:
+                sink.open()
+            stages |= {(number, name): steps for name, steps in _stages(job, kept).items()}
+        timings = take_turns(stages, frames)
+    finally:
+        for job in jobs:
+            for sink in job.sinks:
+                sink.discard()
+            job.close()
+    return [{name: timing for (of, name), timing in timings.items() if of == number} for number in range(len(jobs))]
+
+
+def _stages(job: Job, kept: Sequence[Frame]) -> dict[str, Iterator[object]]:
+    """Steps of every stage of a job whose sinks are open."""
+    segmenter = job.segmenter
     prepared = [segmenter.prepare(frame.image) for frame in kept]
     inferred: list[tuple[Frame, Any]] = []
     end = time.perf_counter() + _INFERRED
@@ -59,24 +76,13 @@ def stages_alone(job: Job, kept: Sequence[Frame], frames: int) -> dict[str, Timi
         return Result(frame, segmentation, segmentation.pixel_counts())
 
     results = [finish(*item) for item in inferred]
-    for sink in sinks:
-        sink.open()
-    try:
-        return take_turns(
-            {
-                "decode": job.source.frames(),
-                "prepare": (segmenter.prepare(frame.image) for frame in cycle(kept)),
-                "infer": (_waited(segmenter.infer(canvas)) for canvas in cycle(prepared)),
-                "finish": (finish(*item) for item in cycle(inferred)),
-                "write": _written(results, sinks),
-            },
-            frames,
-        )
-    finally:
-        for sink in sinks:
-            sink.discard()
-        job.source.close()
-        segmenter.close()
+    return {
+        "decode": iter(job.source.frames()),
+        "prepare": (segmenter.prepare(frame.image) for frame in cycle(kept)),
+        "infer": (_waited(segmenter.infer(canvas)) for canvas in cycle(prepared)),
+        "finish": (finish(*item) for item in cycle(inferred)),
+        "write": _written(results, job.sinks),
+    }
 
 
 def _waited(raw: Any) -> Any:

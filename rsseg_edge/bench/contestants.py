@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,9 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rsseg_edge.bench.contention import Contention
 from rsseg_edge.bench.timing import spread
 from rsseg_edge.engines.base import Arrays, EngineAbsentError
 from rsseg_edge.engines.graph_file import GraphFile
+from rsseg_edge.engines.halves import widen_halves
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.engines.openvino import OpenVinoEngine
 from rsseg_edge.kernels.registry import calls_operators
@@ -24,7 +25,7 @@ FEWEST, LONG = 5, 60.0
 PAUSE = (
     0.05  # seconds before each run: threads of the runtime before it spin for a while, on the cores that this one needs
 )
-OURS = "our engine"
+OURS, PLAIN = "our engine", "ONNX Runtime, plain"
 
 Run = Callable[[], object]
 
@@ -36,10 +37,12 @@ class Contest:
     Attributes:
         wall: seconds of every round, float64 [rounds], by contestant, ours first.
         absent: why the others did not.
+        others: cores that other processes used meanwhile; None where it is not known.
     """
 
     wall: Mapping[str, npt.NDArray[np.float64]]
     absent: Mapping[str, str]
+    others: float | None = None
 
     def ratio(self, name: str) -> float:
         """Median of the contestant's time by ours in the same round: above 1, ours is faster."""
@@ -64,8 +67,7 @@ def contest(ours: Run, model: bytes, inputs: Arrays, threads: int | None, torch_
     runs: dict[str, Run] = {OURS: ours}
     absent: dict[str, str] = {}
     makers: dict[str, Callable[[], Run]] = {
-        "ONNX Runtime, standard operators": lambda: _bodies(model, inputs, threads),
-        "ONNX Runtime, in fp32": lambda: _widened(model, inputs, threads),
+        PLAIN: lambda: _plain(model, inputs, threads),
         "OpenVINO": lambda: _openvino(model, inputs, threads),
         "PyTorch eager": lambda: _torch(torch_module, inputs, threads, compiled=False),
         "torch.compile": lambda: _torch(torch_module, inputs, threads, compiled=True),
@@ -80,7 +82,7 @@ def contest(ours: Run, model: bytes, inputs: Arrays, threads: int | None, torch_
         except Exception as error:  # a contestant that fails is told of; the others go on
             absent[name] = f"failed: {(str(error).strip() or type(error).__name__).splitlines()[0][:120]}"
     times: dict[str, list[float]] = {name: [] for name in runs}
-    end = time.perf_counter() + LONG
+    end, contention = time.perf_counter() + LONG, Contention()
     for number in range(WARM_UP + ROUNDS):
         if number >= WARM_UP + FEWEST and time.perf_counter() > end:
             break
@@ -90,27 +92,14 @@ def contest(ours: Run, model: bytes, inputs: Arrays, threads: int | None, torch_
             run()
             if number >= WARM_UP:
                 times[name].append(time.perf_counter() - begin)
-    return Contest({name: np.asarray(values) for name, values in times.items()}, absent)
+    return Contest({name: np.asarray(values) for name, values in times.items()}, absent, contention.cores())
 
 
-def _bodies(model: bytes, inputs: Arrays, threads: int | None) -> Run:
-    if not calls_operators(model):
-        raise EngineAbsentError("the same as ours: the graph has standard operators alone")
-    engine = OnnxRuntimeEngine(model, threads=threads, kernels=False)
-    return lambda: engine.infer(inputs)
-
-
-def _widened(model: bytes, inputs: Arrays, threads: int | None) -> Run:
-    if importlib.util.find_spec("onnx") is None:
-        raise EngineAbsentError("not installed; pip install 'rsseg-edge[export]'")
-    import onnx
-
-    from rsseg_edge.calibration.prepare import prepare
-
-    graph = onnx.load_model_from_string(model)
-    if not any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in graph.graph.initializer):
-        raise EngineAbsentError("the graph is not in fp16")
-    engine = OnnxRuntimeEngine(prepare(graph).SerializeToString(), threads=threads)
+def _plain(model: bytes, inputs: Arrays, threads: int | None) -> Run:
+    """The file as anybody's session runs it: our operators by their bodies, halves as halves."""
+    if not calls_operators(model) and widen_halves(model) is model:
+        raise EngineAbsentError("the same as ours: the graph has standard operators alone, in fp32")
+    engine = OnnxRuntimeEngine(model, threads=threads, kernels=False, widen=False)
     return lambda: engine.infer(inputs)
 
 

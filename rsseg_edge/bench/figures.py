@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsseg_edge.bench.contestants import OURS, Contest
+from rsseg_edge.bench.operations import Operation
 from rsseg_edge.bench.roofline import Roofline, peak
 
 Floats = npt.NDArray[np.float64]
@@ -101,7 +102,8 @@ def roofline(found: Roofline) -> str:
     counted = [op.intensity for op in found.operations if op.flops > 0 and op.bytes > 0]
     low_x = float(np.clip(math.floor(math.log10(min(counted, default=1.0))), -5, -2))
     high_x, board = 4.0, found.board
-    roof = math.log10(peak(board, True) / 1e9)
+    rates = {peak(board, op.matrix, op.width): _ceiling(op) for op in found.operations}
+    roof = math.log10(max(rates) / 1e9)
     low_y = math.floor(min(roof - 3, low_x + math.log10(board.bandwidth)))
 
     def place(intensity: float, rate: float) -> tuple[float, float]:
@@ -110,8 +112,8 @@ def roofline(found: Roofline) -> str:
         return min(max(x, left), WIDTH - 16), min(max(y, top), bottom)
 
     lines = ""
-    for matrix, name in ((True, "tensor cores"), (False, "other arithmetic")):
-        ceiling = peak(board, matrix) / 1e9
+    for rate, name in rates.items():
+        ceiling = rate / 1e9
         points = [place(10**e, min(10**e * board.bandwidth, ceiling)) for e in np.linspace(low_x, high_x, 120)]
         lines += f'<polyline class="roof" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}"/>'
         x, y = place(10**high_x, ceiling)
@@ -142,6 +144,13 @@ def roofline(found: Roofline) -> str:
     axis = f'<line class="axis" x1="{left}" x2="{WIDTH - 16}" y1="{bottom}" y2="{bottom}"/>{ticks}'
     name = f'<text class="label" x="{WIDTH / 2}" y="{bottom + 32}" text-anchor="middle">operations a byte</text>'
     return _svg(bottom + 40, lines + dots + axis + name, f"Predicted roofline on {board.name}")
+
+
+def _ceiling(operation: Operation) -> str:
+    """What computes an operation."""
+    if operation.matrix and operation.width <= 2:
+        return f"tensor cores, {'FP16' if operation.width == 2 else 'INT8'}"
+    return "other cores, FP32"
 
 
 def _axis(left: float, bottom: float, low: float, high: float, scale: float, unit: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rsseg_edge.bench.contestants import Contest, contest
 from rsseg_edge.bench.torch_network import torch_network
-from rsseg_edge.bundle import Manifest, open_bundle
+from rsseg_edge.bundle import Bundle, Manifest
 from rsseg_edge.engines.base import Arrays
 from rsseg_edge.engines.choose import EngineName, open_engine
 from rsseg_edge.engines.graph_file import GraphFile, read_graph
@@ -51,15 +51,14 @@ class NetworkGraph:
         return found
 
 
-def network_graph(segmenter: Segmenter, model: str, prepared: Any) -> NetworkGraph:
-    """The graph of a model: of CRIS the one that sees the image.
+def network_graph(segmenter: Segmenter, bundle: Bundle, prepared: Any) -> NetworkGraph:
+    """The graph of a bundle: of CRIS the one that sees the image.
 
     Args:
-        segmenter: of the model.
-        model: a shipped bundle's name or a bundle's folder.
+        segmenter: of the bundle.
+        bundle: in the precision that is meant.
         prepared: what the segmenter made of a frame.
     """
-    bundle = open_bundle(model)
     if isinstance(segmenter, OpenVocabularySegmenter):
         file = read_graph(bundle)
         inputs: Arrays = {"crops": prepared.crops[:2], "text": segmenter.vocabulary.text}

@@ -27,6 +27,7 @@ def to_json(measured: Measured) -> dict[str, Any]:
     """Every figure, times in milliseconds unless named otherwise."""
     found: dict[str, Any] = {
         "about": measured.about,
+        "precision": measured.precision,
         "alone": {name: _timing(timing) for name, timing in measured.alone.items()},
         "together": {
             "frames": measured.frames,
@@ -39,6 +40,12 @@ def to_json(measured: Measured) -> dict[str, Any]:
         "first_frame_ms": round(1e3 * measured.first_frame, 1),
         "peak_memory_mb": None if math.isnan(measured.memory) else round(measured.memory / 1e6, 1),
     }
+    if beside := measured.beside:
+        found["infer_by"] = {
+            "precision": beside.other,
+            "ratio": round(beside.ratio, 3),
+            "spread": round(beside.spread, 3),
+        }
     if power := measured.power:
         joules = power.joules(measured.frames)
         found["power"] = {
@@ -67,8 +74,15 @@ def to_json(measured: Measured) -> dict[str, Any]:
 
 
 def to_markdown(measurements: Sequence[Measured]) -> str:
-    """A section a model."""
-    return "\n".join(_section_markdown(m) for m in measurements)
+    """A table of all, where there are several, and a section for each."""
+    sections = [_section_markdown(m) for m in measurements]
+    tables = [overview(measurements)] if len(measurements) > 1 else []
+    if tables and any(m.contest for m in measurements):
+        tables.append(contests(measurements))
+    for head, rows in reversed(tables):
+        lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+        sections.insert(0, "\n".join(lines) + "\n")
+    return "\n".join(sections)
 
 
 def write_report(measurements: Sequence[Measured], path: Path) -> None:
@@ -94,32 +108,62 @@ def write_report(measurements: Sequence[Measured], path: Path) -> None:
 def to_html(measurements: Sequence[Measured]) -> str:
     """The page."""
     sections = "".join(_section_html(m) for m in measurements)
+    summary = ""
+    if len(measurements) > 1:
+        summary = _table(*overview(measurements))
+        if any(m.contest for m in measurements):
+            head, rows = contests(measurements)
+            summary += f"<h3>The networks' graphs in other runtimes: time by ours</h3>{_table(head, rows)}"
     names = ", ".join(m.about["model"] for m in measurements)
     stamp = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>rsseg-bench: {escape(names)}</title><style>{STYLE.read_text(encoding='utf-8')}</style>"
-        f"<main><h1>rsseg-bench</h1><p class=quiet>{stamp}</p>{_overview(measurements)}{sections}"
+        f"<main><h1>rsseg-bench</h1><p class=quiet>{stamp}</p>{summary}{sections}"
         "<p class=quiet>Times of a stage alone: nothing of ours runs beside it. &plusmn; is half the range of the "
-        "medians of five parts of the run. Core is the processor time of all cores. What is marked predicted was not "
-        "measured."
-        "</p></main></html>"
+        "medians of five parts of the run, 1 % at the least; where other processes kept the cores busy it reaches as "
+        "far as what the processor time would allow without them. Core is the processor time of all cores. "
+        "What is marked predicted was not measured.</p></main></html>"
     )
 
 
-def _overview(measurements: Sequence[Measured]) -> str:
-    if len(measurements) < 2:
-        return ""
-    scored = any(m.accuracy for m in measurements)
-    rows = []
-    for m in measurements:
-        infer = m.alone["infer"]
-        rate, median = f"{m.together:.1f} ± {m.together_spread:.1f}", f"{1e3 * infer.quantile(0.5):.1f}"
-        row = [m.about["model"], rate, f"{median} ± {1e3 * infer.spread:.1f}", f"{1e3 * infer.quantile(0.99):.1f}"]
-        rows.append([*row, f"{m.accuracy['mIoU']:.1f}" if m.accuracy else "-"] if scored else row)
-    head = ("model", "frames/s", "infer ms", "p99 ms", "mIoU %")
-    return _table(head if scored else head[:4], rows)
+def overview(measurements: Sequence[Measured]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of a table with a line for each measurement; columns that none of them fills are left out."""
+    head = ("model", "frames/s", "infer ms", "p99 ms", "infer by", "memory MB", "mIoU %")
+    rows = [_overview_row(m) for m in measurements]
+    shown = [column for column in range(len(head)) if any(row[column] != "-" for row in rows)]
+    return [head[column] for column in shown], [[row[column] for column in shown] for row in rows]
+
+
+def _overview_row(m: Measured) -> tuple[str, ...]:
+    infer, beside = m.alone["infer"], m.beside
+    return (
+        m.about["model"],
+        f"{m.together:.1f} ± {m.together_spread:.1f}",
+        f"{1e3 * infer.quantile(0.5):.1f} ± {1e3 * infer.spread:.1f}",
+        f"{1e3 * infer.quantile(0.99):.1f}",
+        f"{beside.ratio:.2f} ± {beside.spread:.2f} of {beside.other}'s" if beside else "-",
+        "-" if math.isnan(m.memory) else f"{m.memory / 1e6:.0f}",
+        f"{m.accuracy['mIoU']:.1f}" if m.accuracy else "-",
+    )
+
+
+def contests(measurements: Sequence[Measured]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of a table with a column for each runtime: our time, and that of the others by ours."""
+    found = [m.contest for m in measurements if m.contest]
+    names = list(dict.fromkeys(name for contest in found for name in (*contest.wall, *contest.absent) if name != OURS))
+
+    def row(m: Measured) -> list[str]:
+        cells = [m.about["model"], "-", *("-" for _ in names)]
+        if m.contest:
+            cells[1] = f"{1e3 * float(np.median(m.contest.wall[OURS])):.1f} ms"
+            for column, name in enumerate(names, 2):
+                if name in m.contest.wall:
+                    cells[column] = f"{m.contest.ratio(name):.2f} ± {m.contest.ratio_spread(name):.2f}"
+        return cells
+
+    return ["model", OURS, *names], [row(m) for m in measurements]
 
 
 def _section_html(m: Measured) -> str:
@@ -134,6 +178,8 @@ def _section_html(m: Measured) -> str:
         "to load": f"{m.load:.2f} s",
         "first frame": f"{1e3 * m.first_frame:.0f} ms",
     }
+    if m.beside:
+        cards[f"of the time in {m.beside.other}"] = f"{m.beside.ratio:.2f} ± {m.beside.spread:.2f}"
     if m.accuracy:
         cards["mIoU"] = f"{m.accuracy['mIoU']:.1f} %"
     if m.power and m.power.watts is not None:
@@ -159,9 +205,9 @@ def _section_html(m: Measured) -> str:
     if m.roofline:
         roof = m.roofline
         parts.append(
-            f"<h3>Predicted on {escape(roof.board.name)}</h3><p>Not measured: the data sheet allows in half precision "
-            f"<b>{1e3 * roof.total:.2f} ms</b> operation by operation (our operators by their bodies, which a "
-            f"plugin fuses), {1e3 * roof.fused:.2f} ms if memory cost nothing.</p>{figures.roofline(roof)}"
+            f"<h3>Predicted on {escape(roof.board.name)}</h3><p>Not measured: the data sheet allows the graph in "
+            f"{m.precision} <b>{1e3 * roof.total:.2f} ms</b> operation by operation (our operators by the launches of "
+            f"their plugins), {1e3 * roof.fused:.2f} ms if memory cost nothing.</p>{figures.roofline(roof)}"
         )
     if m.accuracy:
         parts.append(f"<h3>Accuracy, %</h3>{_table(tuple(m.accuracy), [[f'{v:.1f}' for v in m.accuracy.values()]])}")
@@ -180,6 +226,8 @@ def _section_markdown(m: Measured) -> str:
         f"Together {m.together:.1f} ± {m.together_spread:.1f} frames/s, {m.overlap:.2f} of the slowest stage alone.",
     ]
     lines += [f"Loaded in {m.load:.2f} s, first frame {1e3 * m.first_frame:.0f} ms, at most {m.memory / 1e6:.0f} MB."]
+    if m.beside:
+        lines.append(f"infer takes {m.beside.ratio:.2f} ± {m.beside.spread:.2f} of the time in {m.beside.other}.")
     if m.power:
         joules = m.power.joules(m.frames)
         figure = f"{m.power.watts:.1f} W, {joules:.2f} J a frame; " if joules is not None else ""

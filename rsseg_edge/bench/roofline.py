@@ -9,9 +9,6 @@ from rsseg_edge.bench.operations import Operation
 from rsseg_edge.errors import UsageError
 from rsseg_edge.kernels.parts import PARTS, Part
 
-SCALAR = 8
-"""Tensor cores multiply matrices at so many times the rate of everything else."""
-
 
 @dataclass(frozen=True)
 class Roofline:
@@ -35,18 +32,29 @@ class Roofline:
     @property
     def fused(self) -> float:
         """Seconds if only arithmetic counted: no fusion is faster than this."""
-        return sum(op.flops / peak(self.board, op.matrix) for op in self.operations)
+        return sum(op.flops / peak(self.board, op.matrix, op.width) for op in self.operations)
 
 
 def predict(operations: Sequence[Operation], board: Part) -> Roofline:
     """Bound every operation on a board by arithmetic and by traffic."""
-    seconds = [max(op.flops / peak(board, op.matrix), op.bytes / (board.bandwidth * 1e9)) for op in operations]
+    seconds = [
+        max(op.flops / peak(board, op.matrix, op.width), op.bytes / (board.bandwidth * 1e9)) for op in operations
+    ]
     return Roofline(board, tuple(operations), tuple(seconds))
 
 
-def peak(board: Part, matrix: bool) -> float:
-    """Operations a second in half precision."""
-    return board.fp16_tflops * 1e12 / (1 if matrix else SCALAR)
+def peak(board: Part, matrix: bool, width: int) -> float:
+    """Operations a second.
+
+    Args:
+        board: that computes them.
+        matrix: whether they are products of matrices, which tensor cores take from float16 down. Engines are built
+            without TF32.
+        width: bytes of a factor.
+    """
+    if not matrix or width > 2:
+        return board.fp32_tflops * 1e12
+    return board.fp16_tflops * 1e12 * (2 if width == 1 else 1)
 
 
 def find_board(name: str) -> Part:

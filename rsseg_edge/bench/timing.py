@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from rsseg_edge.bench.contention import Contention
 from rsseg_edge.errors import UsageError
+
+Stage = TypeVar("Stage", bound=Hashable)
 
 WARM_UP = 5
 """Steps of every stage that are not counted at its beginning, if they take less than :data:`LONG` seconds."""
 BLOCK, LEAST, LONG = 10, 2, 1.0
 """Steps of a turn; a turn that is longer than so many seconds ends after the least number of them."""
 PARTS = 5
+LIMIT = 120.0
+"""Seconds after which there is no other round, once there are as many as parts."""
 STABLE = 0.01
-"""Spread of a median, by the median, that counts as none."""
+"""Range of a median's parts, by the median, that counts as none; no spread that is told is smaller."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +34,12 @@ class Timing:
     Attributes:
         wall: in the order in which they were measured, float64 [frames].
         cpu: of all cores together, on average.
+        undisturbed: what a frame takes where nothing else wants the cores, at the least; None where they were free.
     """
 
     wall: npt.NDArray[np.float64]
     cpu: float
+    undisturbed: float | None = None
 
     @property
     def rate(self) -> float:
@@ -49,21 +57,41 @@ class Timing:
 
     @property
     def spread(self) -> float:
-        """Seconds that the median may be off; see :func:`spread`."""
-        return spread(self.wall)
+        """Seconds that the median may be off; see :func:`spread`.
+
+        Where others kept the cores busy it reaches down to what is left without them: another run meets more of them
+        or fewer, which no part of this one tells.
+        """
+        waited = 0.0 if self.undisturbed is None else self.quantile(0.5) - self.undisturbed
+        return max(spread(self.wall), waited)
 
 
 def spread(values: npt.NDArray[np.float64]) -> float:
     """How far the median of values may be off: half the range of the medians of five parts, in their order.
 
     Neighbours share what the machine does at the moment, so that the error of a mean of independent values would be far
-    too small; parts lie apart as another run does.
+    too small; parts lie apart as another run does. No less than :data:`STABLE` of the median.
     """
+    return max(_half_range(values), STABLE * abs(float(np.median(values))))
+
+
+def _half_range(values: npt.NDArray[np.float64]) -> float:
     medians = [float(np.median(part)) for part in np.array_split(values, PARTS) if len(part)]
     return (max(medians) - min(medians)) / 2
 
 
-def take_turns(stages: Mapping[str, Iterator[object]], frames: int) -> dict[str, Timing]:
+def ratio(values: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Median of values by that of others which were measured in turn with them, and how far it may be off.
+
+    What the machine does meanwhile is in both: parts of the same time are compared, as :func:`spread` compares parts.
+    """
+    parts = zip(np.array_split(values, PARTS), np.array_split(others, PARTS), strict=True)
+    ratios = [float(np.median(a) / np.median(b)) for a, b in parts if len(a) and len(b)]
+    found = float(np.median(values) / np.median(others))
+    return found, max((max(ratios) - min(ratios)) / 2, STABLE * found)
+
+
+def take_turns(stages: Mapping[Stage, Iterator[object]], frames: int) -> dict[Stage, Timing]:
     """Time the steps of iterators, a block of each in turn.
 
     In turn, since a machine's clocks and its other work change within seconds: every stage sees all of the run, so that
@@ -71,30 +99,43 @@ def take_turns(stages: Mapping[str, Iterator[object]], frames: int) -> dict[str,
 
     Args:
         stages: each yields after a step. One that ends earlier is measured no further.
-        frames: steps of each at most. All end together once every median is stable.
+        frames: steps of each at most. All end together once every median is stable, or after :data:`LIMIT`.
 
     Raises:
         UsageError: a stage ends before anything could be counted.
     """
-    wall: dict[str, list[float]] = {name: [] for name in stages}
-    cpu = dict.fromkeys(stages, 0.0)
+    wall: dict[Stage, list[float]] = {name: [] for name in stages}
+    cpu, most = dict.fromkeys(stages, 0.0), dict.fromkeys(stages, 1.0)
     for work in stages.values():
         _warm_up(work)
-    going, rounds = dict(stages), 0
+    contention = Contention()
+    going, rounds, end = dict(stages), 0, time.perf_counter() + LIMIT
     while going:
         for name, work in list(going.items()):
             next(work, None)  # what lay in the caches is another stage's
             before, times = time.process_time(), _block(work, min(BLOCK, frames - len(wall[name])))
-            cpu[name] += time.process_time() - before
+            used = time.process_time() - before
+            cpu[name] += used
+            if times:
+                most[name] = max(most[name], used / sum(times))
             wall[name] += times
             if not times or len(wall[name]) >= frames:
                 del going[name]
         rounds += 1
-        if rounds >= PARTS and all(_is_stable(times) for times in wall.values()):
+        if rounds < PARTS:
+            continue
+        # One that ends as soon as five turns happen to be alike would tell of less than its error.
+        stable = rounds >= 2 * PARTS and all(map(_is_stable, wall.values()))
+        if time.perf_counter() > end or stable:
             break
     if not all(wall.values()):
         raise UsageError(f"the video is too short to measure on: it takes more than {WARM_UP + 1} frames")
-    return {name: Timing(np.asarray(times), cpu[name] / len(times)) for name, times in wall.items()}
+    crowded = contention.crowded()
+    found = {}
+    for name, times in wall.items():
+        frame = cpu[name] / len(times)
+        found[name] = Timing(np.asarray(times), frame, frame / most[name] if crowded else None)
+    return found
 
 
 def _warm_up(work: Iterator[object]) -> None:
@@ -118,4 +159,4 @@ def _block(work: Iterator[object], count: int) -> list[float]:
 
 def _is_stable(wall: list[float]) -> bool:
     values = np.asarray(wall)
-    return bool(spread(values) < STABLE * np.median(values))
+    return bool(_half_range(values) < STABLE * np.median(values))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsseg_edge.cli import EngineChoice, run_app, say
+from rsseg_edge.cli import EngineChoice, PrecisionChoice, run_app, say
 from rsseg_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from rsseg_edge.bench.run import Measured
+    from rsseg_edge.variants import PrecisionName
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -30,6 +30,10 @@ def bench(
     ] = None,
     size: Annotated[
         int | None, typer.Option(help="Longest side that the network sees, pixels.  [default: the bundle's]")
+    ] = None,
+    precision: Annotated[
+        list[PrecisionChoice] | None,
+        typer.Option(help="Of the network; repeatable: they are measured in turn.  [default: what rsseg-run takes]"),
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Cores for the network.  [default: all but one]")] = None,
     engine: Annotated[EngineChoice, typer.Option(help="What runs the network.")] = EngineChoice.auto,
@@ -54,46 +58,55 @@ def bench(
 
     "alone" runs nothing beside it; stages take turns until their medians are stable. "±" is how far the median may be
     off. "core ms" adds up all cores. The last line is the rate of the whole pipeline by the slowest stage's alone.
-    --json gives an object for one model, a list for several.
+    --json gives an object for one measurement, a list for several.
     """
+    from rsseg_edge.bench.accuracy import with_accuracy
     from rsseg_edge.bench.report import to_json
     from rsseg_edge.bench.roofline import find_board
     from rsseg_edge.bench.run import measure
+    from rsseg_edge.bench.whole import Settings
+    from rsseg_edge.segmenter import open_in_precision
 
     board = find_board(roofline) if roofline else None
     _check_reports(report or [])
+    names = models or ["segclip-tiny"]
+    wanted: list[PrecisionName | None] = list(dict.fromkeys(p.value for p in precision)) if precision else [None]
+    for model in names:  # before the first of them takes minutes
+        for one in wanted:
+            open_in_precision(model, one, engine.value)
     measurements = []
     with TemporaryDirectory(prefix="rsseg-bench-") as folder:
         if video is None:
             video = Path(folder) / "flight.mp4"
             say("making a video to run on ...")
             _generate(video, frames)
-        for model in models or ["segclip-tiny"]:
+        settings = Settings(
+            video,
+            long_side=size,
+            threads=threads,
+            frames=frames,
+            engine=engine.value,
+            power=power,
+            compare=compare,
+            board=board,
+        )
+        for model in names:
             say(f"measuring {model} ...")
-            measured = measure(
-                model,
-                video,
-                long_side=size,
-                threads=threads,
-                frames=frames,
-                engine=engine.value,
-                say=say,
-                power=power,
-                compare=compare,
-                board=board,
-            )
+            found = measure(model, settings, wanted, say)
             if data is not None:
-                accuracy, seen = _accuracy(model, data, root, size)
-                about = measured.about | {"accuracy": f"of {data} val, still images seen at {seen} pixels at most"}
-                measured = replace(measured, accuracy=accuracy, about=about)
-            measurements.append(measured)
+                say(f"measuring the accuracy of {model} on {data} ...")
+                found = [with_accuracy(m, model, data, root, settings) for m in found]
+            measurements += found
             for path in report or []:
                 _write(measurements, path)  # after each: an interrupt loses the model at hand alone
             if not as_json:
-                _print(measured)
+                for measured in found:
+                    _print(measured)
     if as_json:
-        found = [to_json(measured) for measured in measurements]
-        print(json.dumps(found[0] if len(found) == 1 else found, ensure_ascii=False))
+        objects = [to_json(measured) for measured in measurements]
+        print(json.dumps(objects[0] if len(objects) == 1 else objects, ensure_ascii=False))
+    elif len(measurements) > 1:
+        _print_overview(measurements)
     for path in report or []:
         say(f"-> {path}")
 
@@ -110,29 +123,26 @@ def _write(measurements: list[Measured], path: Path) -> None:
     write_report(measurements, path)
 
 
-def _accuracy(model: str, data: str, root: Path | None, size: int | None) -> tuple[dict[str, float], int]:
-    """mIoU and the IoU of every class, in percent, as rsseg-eval measures them with ``--long-side size``."""
-    from rsseg_edge.datasets.reader import open_dataset
-    from rsseg_edge.evaluation.evaluate import evaluate
-    from rsseg_edge.evaluation.subject import open_subject
-    from rsseg_edge.evaluation.vocabulary import match_subject
-
-    dataset = open_dataset(data, root, "val")
-    segmenter = open_subject(model, size)
-    say(f"measuring the accuracy of {model} on {data} ...")
-    match = match_subject(segmenter, dataset.spec)
-    matrix = evaluate(lambda image: segmenter(image).class_map, dataset, match=match)
-    segmenter.close()
-    named = zip(matrix.classes.names, matrix.iou, strict=True)
-    accuracy = {"mIoU": 100 * float(matrix.miou)} | {name: 100 * float(value) for name, value in named}
-    return accuracy, segmenter.long_side
-
-
 def _generate(path: Path, frames: int) -> None:
     from rsseg_edge.bench.clip import write_clip
     from rsseg_edge.datasets.scenes import generate_clip
 
     write_clip(path, (sample.image for sample in generate_clip(0, frames, 720, 1280)))
+
+
+def _print_overview(measurements: list[Measured]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from rsseg_edge.bench.report import overview
+
+    head, rows = overview(measurements)
+    table = Table(*head, box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
 
 
 def _print(measured: Measured) -> None:
@@ -158,6 +168,9 @@ def _print(measured: Measured) -> None:
     together = f"{measured.together:.1f} ± {measured.together_spread:.1f}"
     table.add_row("[bold]together[/]", "", "", "", "", f"{1e3 * measured.together_cpu:.1f}", together)
     console.print(table)
+    if measured.beside:
+        beside = measured.beside
+        console.print(f"infer by {beside.other}'s: [bold]{beside.ratio:.2f}[/] ± {beside.spread:.2f}")
     console.print(f"together / slowest alone: [bold]{measured.overlap:.2f}[/]")
     console.print(
         f"[dim]loaded in {measured.load:.2f} s, first frame {1e3 * measured.first_frame:.0f} ms, "

@@ -13,7 +13,7 @@ NODE_INPUT, NODE_OUTPUT, NODE_NAME, NODE_TYPE, NODE_ATTRIBUTE, NODE_DOMAIN = 1, 
 ATTRIBUTE_NAME, ATTRIBUTE_INT, ATTRIBUTE_TEXT, ATTRIBUTE_TENSOR, ATTRIBUTE_GRAPH, ATTRIBUTE_INTS = 1, 3, 4, 5, 6, 8
 ATTRIBUTE_TYPE = 20
 FUNCTION_NAME, FUNCTION_INPUT, FUNCTION_OUTPUT, FUNCTION_NODE, FUNCTION_OPSETS, FUNCTION_DOMAIN = 1, 4, 5, 7, 9, 10
-TENSOR_DIMS, TENSOR_TYPE, TENSOR_INT32S, TENSOR_NAME, TENSOR_RAW = 1, 2, 5, 8, 9
+TENSOR_DIMS, TENSOR_TYPE, TENSOR_INT32S, TENSOR_NAME, TENSOR_RAW, TENSOR_LOCATION = 1, 2, 5, 8, 9, 14
 VALUE_NAME, VALUE_TYPE = 1, 2
 FLOAT, UINT8, INT32 = 1, 2, 6
 
@@ -105,7 +105,12 @@ def int_field(number: int, value: int) -> bytes:
 
 def bytes_field(number: int, content: bytes | memoryview) -> bytes:
     """A field with a message, text or bytes."""
-    return _encoded(number << 3 | 2) + _encoded(len(content)) + content
+    return bytes_head(number, len(content)) + content
+
+
+def bytes_head(number: int, size: int) -> bytes:
+    """What stands before the content of such a field."""
+    return _encoded(number << 3 | 2) + _encoded(size)
 
 
 def int_attribute(name: str, value: int) -> bytes:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy.typing as npt
 
 from rsseg_edge.engines.base import Arrays, Done, EngineAbsentError, Pending
+from rsseg_edge.engines.halves import widen_halves
 from rsseg_edge.errors import RssegError
 from rsseg_edge.kernels.registry import calls_operators, ort_library
-from rsseg_edge.machine import has_vnni
+from rsseg_edge.machine import computes_halves, has_vnni
 
 
 class OnnxRuntimeEngine:
@@ -27,6 +28,8 @@ class OnnxRuntimeEngine:
         name: what error messages call the model.
         kernels: False runs the bodies even so.
         gpu: run on the GPU, our operators by their bodies: the compiled kernels are a CPU's.
+        widen: a graph in float16 runs in float32 where the processor has no arithmetic for halves, see
+            :mod:`rsseg_edge.engines.halves`; False runs it as it is, which is nearer to what a GPU makes of it.
 
     Attributes:
         kernels: the library of compiled kernels in use; None where there is none or the graph needs none.
@@ -45,7 +48,10 @@ class OnnxRuntimeEngine:
         name: str = "model",
         kernels: bool = True,
         gpu: bool = False,
+        widen: bool = True,
     ) -> None:
+        if widen and not gpu and not computes_halves():
+            model = widen_halves(model)
         self._name, self.gpu = name, gpu
         providers = _gpu_providers() if gpu else [_CPU]
         self.kernels = ort_library() if kernels and not gpu and calls_operators(model) else None
@@ -134,7 +140,10 @@ def _session(model: bytes, threads: int | None, library: Path | None, providers:
     if library is not None:
         options.register_custom_ops_library(str(library))
     # Between two quantised convolutions it would quantise a third that was left in float on purpose, by tensor.
-    return ort.InferenceSession(model, options, providers=providers, disabled_optimizers=["WeightBiasQuantization"])
+    session = ort.InferenceSession(model, options, providers=providers, disabled_optimizers=["WeightBiasQuantization"])
+    if providers == [_CPU]:
+        session._model_bytes = None  # kept to start again on another provider: of widened weights the only copy
+    return session
 
 
 def folded(model: bytes) -> bytes:

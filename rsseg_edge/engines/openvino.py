@@ -90,6 +90,7 @@ class OpenVinoEngine:
         settings["ENABLE_CPU_PINNING"] = False  # decoding and encoding run beside it, on any core
         if self._threads is not None:
             settings["INFERENCE_NUM_THREADS"] = self._threads
+            settings["ENABLE_HYPER_THREADING"] = True  # cores are counted as everybody else counts them
         try:
             graph = self._core.read_model(self._model, b"")
             graph.reshape({name: list(shape) for name, shape in shapes})

@@ -25,7 +25,7 @@ class _Reads(Protocol):
     def __call__(self, image: UInt8Array) -> Segmentation: ...
 
 
-class _Asked:
+class Asked:
     """Such a segmenter as :data:`~rsseg_edge.evaluation.referring.Refer`: a sentence may be there twice."""
 
     def __init__(self, segmenter: _Reads) -> None:
@@ -94,7 +94,7 @@ def open_referring(what: str, precision: PrecisionName | None = None) -> Refer:
     if not what.endswith(CHECKPOINTS):
         segmenter = load(what, precision=precision)
         assert isinstance(segmenter, _Reads), "the manifest says so"
-        return _Asked(segmenter)
+        return Asked(segmenter)
     _check_checkpoint(what, precision)
     from rsseg_edge.training.referring.predict import TorchReferring
     from rsseg_edge.training.referring.task import load_referring

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from rsseg_edge.bench import contention
-from rsseg_edge.bench.contention import Contention
+from rsseg_edge.bench.contention import Contention, describe
 
 
 @pytest.fixture
@@ -27,12 +27,25 @@ def test_what_others_took_is_told(machine) -> None:
     machine(10, 100, 500, 7)
     counted = Contention()
     machine(20, 100 + 9, 511, 7 + 8.5)  # of two cores for ten seconds
-    assert counted.describe() == "0.05 cores on average"
+    assert describe(counted.cores()) == "0.05 cores on average"
     machine(20, 100 + 16, 504, 7 + 8)
     assert counted.cores() == pytest.approx(0.8)
-    assert counted.describe() == "0.80 cores on average: too busy for times to be quoted"
+    assert describe(0.01, counted.cores(), None) == "0.80 cores on average: too busy for times to be quoted"
+
+
+def test_cores_that_were_free_are_none_that_others_took_away(machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contention.os, "cpu_count", lambda: 2)
+    machine(0, 0, 0, 0)
+    counted = Contention()
+    machine(10, 19, 1, 10)  # others 0.9 of two cores, and hardly any left
+    assert counted.crowded()
+    machine(10, 19, 1, 18.5)  # all of it ours
+    assert not counted.crowded()
+    machine(10, 12, 8, 6)  # others 0.6, and as much again was free
+    assert not counted.crowded()
 
 
 def test_a_system_that_does_not_tell_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contention, "STAT", tmp_path / "absent")
-    assert Contention().describe() == ""
+    assert describe(Contention().cores()) == ""
+    assert not Contention().crowded()

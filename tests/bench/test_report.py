@@ -9,9 +9,9 @@ import pytest
 from rsseg_edge.bench.contestants import OURS, Contest
 from rsseg_edge.bench.operations import Operation
 from rsseg_edge.bench.power import Power
-from rsseg_edge.bench.report import to_json, write_report
+from rsseg_edge.bench.report import contests, overview, to_json, write_report
 from rsseg_edge.bench.roofline import find_board, predict
-from rsseg_edge.bench.run import Measured
+from rsseg_edge.bench.run import Beside, Measured
 from rsseg_edge.bench.timing import Timing
 
 STAGES = ("decode", "prepare", "infer", "finish", "write")
@@ -24,9 +24,10 @@ def measured() -> Measured:
     timeline = {
         name: np.column_stack((0.04 * np.arange(40) + 0.01 * i, np.full(40, 0.01))) for i, name in enumerate(STAGES)
     }
-    operations = [Operation("a", "Conv", 2e9, 4e6, True), Operation("b", "Erf", 8e6, 8e6, False)]
+    operations = [Operation("a", "Conv", 2e9, 4e6, True, 2), Operation("b", "Erf", 8e6, 8e6, False, 2)]
     return Measured(
         about={"model": "bundle <one>, fp16", "machine": "a & b"},
+        precision="fp16",
         alone=alone,
         together=20.0,
         together_cpu=0.08,
@@ -93,3 +94,37 @@ def test_the_pipelines_rate_has_a_spread(measured: Measured):
     slowing = replace(measured, timeline={"write": np.column_stack((begins, np.zeros(50)))})
     assert slowing.together_spread == pytest.approx((25 - 12.5) / 2)
     assert to_json(slowing)["together"]["spread"] == 6.25
+    assert replace(slowing, undisturbed=30.0).together_spread == pytest.approx(30 - 20)  # others kept cores busy
+
+
+@pytest.mark.parametrize("suffix", [".html", ".md"])
+def test_runtimes_of_several_models_are_columns_of_one_table(measured: Measured, tmp_path: Path, suffix: str):
+    both = [measured, replace(measured, about={"model": "other, fp32"}, contest=None)]
+    head, rows = contests(both)
+    assert head == ["model", OURS, "OpenVINO", "PyTorch eager"]
+    assert rows == [["bundle <one>, fp16", "20.0 ms", "1.50 ± 0.01", "-"], ["other, fp32", "-", "-", "-"]]
+    path = tmp_path / f"report{suffix}"
+    write_report(both, path)
+    assert "PyTorch eager" in path.read_text().split("Stages alone" if suffix == ".html" else "##")[0]
+
+
+@pytest.mark.parametrize("suffix", [".html", ".md"])
+def test_precisions_of_a_bundle_stand_in_one_table(measured: Measured, tmp_path: Path, suffix: str):
+    int8 = {
+        "about": {"model": "bundle <one>, int8", "machine": "a & b"},
+        "precision": "int8",
+        "beside": Beside("fp16", 0.61, 0.02),
+        "accuracy": {"mIoU": 60.5},
+    }
+    both = [measured, replace(measured, **int8)]
+    head, rows = overview(both)
+    assert head == ["model", "frames/s", "infer ms", "p99 ms", "infer by", "memory MB", "mIoU %"]
+    assert [row[0] for row in rows] == ["bundle <one>, fp16", "bundle <one>, int8"]
+    assert [row[4] for row in rows] == ["-", "0.61 ± 0.02 of fp16's"]
+    assert [row[6] for row in rows] == ["61.2", "60.5"]
+    assert "mIoU %" not in overview([replace(m, accuracy=None) for m in both])[0]
+    path = tmp_path / f"report{suffix}"
+    write_report(both, path)
+    assert path.read_text().count("0.61 ± 0.02") == 2  # in the table of all, and in its own section
+    assert to_json(both[1])["infer_by"] == {"precision": "fp16", "ratio": 0.61, "spread": 0.02}
+    assert "infer_by" not in to_json(measured)

@@ -22,6 +22,7 @@ from rsseg_edge.engines.tensorrt_build import BuildRefusedError
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.kernels.cases import cases
 from rsseg_edge.kernels.single_op import single_op_model
+from rsseg_edge.machine import available_cores
 
 
 @pytest.fixture
@@ -101,3 +102,13 @@ def test_auto_leaves_it_out(graph: GraphFile) -> None:
     said: list[str] = []
     open_engine(graph, threads=1, say=said.append).infer(image())
     assert said[0].startswith("engine: onnxruntime")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_it_gets_as_many_threads_as_are_asked_for(threads: int) -> None:
+    engine = OpenVinoEngine(read_graph(open_bundle("cris-tiny"), "text.onnx"), threads=threads, check=False)
+    engine.infer({"tokens": np.ones((1, 24), np.int64)})
+    (request,) = engine._requests.values()
+    told = request.get_compiled_model().get_property
+    assert told("INFERENCE_NUM_THREADS") == min(threads, available_cores())
+    assert told("NUM_STREAMS") == 1

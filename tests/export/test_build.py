@@ -207,7 +207,7 @@ def test_what_overflows_a_half_is_found_and_kept() -> None:
     assert ranges["large"].greatest == 600_000
     keep = precision.nodes_to_keep(model, ranges)
     assert keep == ["grow", "shrink"]
-    engine = OnnxRuntimeEngine(precision.to_fp16(model, keep).SerializeToString())
+    engine = OnnxRuntimeEngine(precision.to_fp16(model, keep).SerializeToString(), widen=False)
     np.testing.assert_allclose(engine.infer({"image": bright})["logits"], np.sqrt(200), rtol=1e-3)
 
 
@@ -224,5 +224,5 @@ def test_operators_of_ours_run_in_the_precision_that_is_asked_for(op: str, kept:
     types = {v.name: v.type.tensor_type.elem_type for v in [*inferred.value_info, *inferred.input, *inferred.output]}
     wanted = onnx.TensorProto.FLOAT if kept else onnx.TensorProto.FLOAT16
     assert {types[name] for name in [*node.input, *node.output]} - {onnx.TensorProto.INT64} == {wanted}
-    engine = OnnxRuntimeEngine(half.SerializeToString(), kernels=kernels)
+    engine = OnnxRuntimeEngine(half.SerializeToString(), kernels=kernels, widen=False)
     assert relative_error(engine.infer(case.inputs())["output"], expected(case, "float16")) <= 2e-3
