@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -73,14 +75,15 @@ def contest(ours: Run, model: bytes, inputs: Arrays, threads: int | None, torch_
         "torch.compile": lambda: _torch(torch_module, inputs, threads, compiled=True),
     }
     for name, make in makers.items():
-        try:
-            run = make()
-            run()
-            runs[name] = run
-        except EngineAbsentError as error:
-            absent[name] = str(error)
-        except Exception as error:  # a contestant that fails is told of; the others go on
-            absent[name] = f"failed: {(str(error).strip() or type(error).__name__).splitlines()[0][:120]}"
+        with half_of_the_memory() as limit:
+            try:
+                run = make()
+                run()
+                runs[name] = run
+            except EngineAbsentError as error:
+                absent[name] = str(error)
+            except Exception as error:  # a contestant that fails is told of; the others go on
+                absent[name] = _failed(error, limit)
     times: dict[str, list[float]] = {name: [] for name in runs}
     end, contention = time.perf_counter() + LONG, Contention()
     for number in range(WARM_UP + ROUNDS):
@@ -93,6 +96,42 @@ def contest(ours: Run, model: bytes, inputs: Arrays, threads: int | None, torch_
             if number >= WARM_UP:
                 times[name].append(time.perf_counter() - begin)
     return Contest({name: np.asarray(values) for name, values in times.items()}, absent, contention.cores())
+
+
+@contextmanager
+def half_of_the_memory() -> Iterator[float | None]:
+    """Within, this process may take half of the memory that is free now, in bytes; None where no system bounds it.
+
+    A runtime that asks for more fails, where it would drive the machine, and whatever else runs there, out of memory:
+    by their bodies our operators take 14 GB for a window of a large network.
+    """
+    try:
+        import resource
+
+        free = _kibibytes("/proc/meminfo", "MemAvailable") * 512
+        size = _kibibytes("/proc/self/status", "VmSize") * 1024
+    except (ImportError, OSError, StopIteration):
+        yield None
+        return
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    limit = size + free if before[0] == resource.RLIM_INFINITY else min(before[0], size + free)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, before[1]))
+    try:
+        yield float(free)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def _kibibytes(file: str, key: str) -> int:
+    lines = Path(file).read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(key))
+
+
+def _failed(error: Exception, limit: float | None) -> str:
+    told = str(error).strip()
+    if limit is not None and (isinstance(error, MemoryError) or "alloc" in told):
+        return f"takes more than half of the free memory, {limit / 1e9:.1f} GB"
+    return f"failed: {(told or type(error).__name__).splitlines()[0][:120]}"
 
 
 def _plain(model: bytes, inputs: Arrays, threads: int | None) -> Run:

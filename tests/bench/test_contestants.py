@@ -1,8 +1,11 @@
 """Contestants run under the same conditions."""
 
+import resource
+
 import numpy as np
 import pytest
 
+from rsseg_edge.bench import contestants
 from rsseg_edge.bench.contestants import OURS, Contest, contest
 from rsseg_edge.bundle import open_bundle
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
@@ -33,6 +36,26 @@ def test_pytorch_gets_as_many_threads_as_ours(threads: int) -> None:
     found = contest(lambda: engine.infer(inputs), model, inputs, threads, Network)
     assert {OURS, "PyTorch eager"} <= set(found.wall)
     assert set(seen) == {threads}
+
+
+def test_a_runtime_that_takes_too_much_memory_is_absent_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    kibibytes = contestants._kibibytes
+    monkeypatch.setattr(
+        contestants, "_kibibytes", lambda file, key: 8 << 20 if key == "MemAvailable" else kibibytes(file, key)
+    )  # 8 GiB are free
+    before = resource.getrlimit(resource.RLIMIT_AS)
+
+    class Greedy(torch.nn.Module):
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            return torch.empty(5 << 30, dtype=torch.uint8)[: len(tokens)]  # never written to
+
+    model = open_bundle("cris-tiny").read("text.onnx")
+    inputs = {"tokens": np.ones((1, 24), np.int64)}
+    engine = OnnxRuntimeEngine(model, threads=1)
+    found = contest(lambda: engine.infer(inputs), model, inputs, 1, Greedy)
+    assert found.absent["PyTorch eager"] == "takes more than half of the free memory, 4.3 GB"
+    assert OURS in found.wall
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
 
 
 def test_ratios_are_those_of_the_same_round() -> None:
