@@ -252,7 +252,10 @@ class _SelfAttention(nn.Module):
         self.heads = attention.num_heads
 
     def forward(self, x: Tensor) -> Tensor:
-        return self_attention(x, *self.parts, self.heads)
+        before_weight, before_bias, weight, addend, out_weight, out_bias, after_weight, after_bias = self.parts
+        return self_attention(
+            x, before_weight, before_bias, weight, addend, out_weight, out_bias, after_weight, after_bias, self.heads
+        )
 
 
 class _FeedForward(nn.Module):

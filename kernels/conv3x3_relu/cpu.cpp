@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t kFilters = 2 * kLanes;            // of a block
 constexpr std::size_t kBlocks = 2;                      // of a task: pixels are read once for both
-constexpr int kRows = kLanes == 16 ? 11 : 6;            // pixels of a pass: with their sums and addresses in registers
+constexpr int kRows = kLanes == 16 ? 8 : 6;            // pixels of a pass: their sums and addresses are registers
 constexpr std::size_t kLine = 16;                       // floats of a cache line
 constexpr std::size_t kTogether = 5000000;              // floats of sums: below what malloc takes from the system anew
 

@@ -42,6 +42,7 @@ def cross_attention(
     """
     channels = norm_weight.shape
     query = F.layer_norm(x, channels, norm_weight, norm_bias) + position
-    share = (query @ keys.transpose(1, 2) + scores[:, None]).unflatten(2, (num_heads, -1)).softmax(3)
+    products = query @ keys.transpose(1, 2) + scores[:, None]
+    share = products.reshape(*products.shape[:2], num_heads, -1).softmax(3)
     read = share.flatten(2) @ values + out_bias
     return x + F.layer_norm(read, channels, out_norm_weight, out_norm_bias)

@@ -41,7 +41,7 @@ def self_attention(
     """
     channels = norm_weight.shape
     projected = F.layer_norm(x, channels, norm_weight, norm_bias) @ weight + addend
-    q, k, v = projected.unflatten(2, (3, num_heads, -1)).permute(2, 0, 3, 1, 4)
+    q, k, v = projected.reshape(*x.shape[:2], 3, num_heads, -1).permute(2, 0, 3, 1, 4)
     mixed = ((q / math.sqrt(q.shape[-1])) @ k.transpose(-2, -1)).softmax(-1) @ v
     out = mixed.transpose(1, 2).flatten(2) @ out_weight + out_bias
     return x + F.layer_norm(out, channels, out_norm_weight, out_norm_bias)
