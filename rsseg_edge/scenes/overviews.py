@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rsseg_edge.scenes.work import NO_DATA, Layers
+from rsseg_edge.scenes.layers import NO_DATA, Layers
 from rsseg_edge.sinks.part_file import named_errors
 from rsseg_edge.types import UInt8Array
 

@@ -19,6 +19,7 @@ from rsseg_edge.scenes.areas import csv_table
 from rsseg_edge.scenes.clock import Clock
 from rsseg_edge.scenes.follow import Follower
 from rsseg_edge.scenes.gdal import environment
+from rsseg_edge.scenes.layers import Layers
 from rsseg_edge.scenes.outcome import SceneOutcome, finished, report
 from rsseg_edge.scenes.polygon_files import publish_polygons
 from rsseg_edge.scenes.probe import SceneInput
@@ -34,7 +35,7 @@ from rsseg_edge.scenes.survey import survey
 from rsseg_edge.scenes.units import Pool, Task, consecutive, layers_of, open_model, store
 from rsseg_edge.scenes.web_map import web_map
 from rsseg_edge.scenes.windows import Plan
-from rsseg_edge.scenes.work import Layers, Work
+from rsseg_edge.scenes.work import Work
 from rsseg_edge.segmenter import open_in_precision
 from rsseg_edge.segmenters.scene_queries import SceneQueries
 from rsseg_edge.sinks.images import write_png
@@ -71,6 +72,8 @@ class SceneJob:
         self.change = change
         for name in request.classes_only or ():
             self.segmenter.table.index(name)
+        if not 0 <= request.simplify <= 1:
+            raise UsageError(f"--simplify {request.simplify:g}: from 0 to 1 pixel")
         out = request.out
         if out.exists() and not out.is_dir():
             raise UsageError(f"{out} is a file; -o takes a folder")

@@ -12,12 +12,12 @@ import numpy.typing as npt
 from rsseg_edge.scenes.blend import Blender, Cells, decide_band
 from rsseg_edge.scenes.clock import Clock
 from rsseg_edge.scenes.gdal import environment
+from rsseg_edge.scenes.layers import NO_DATA
 from rsseg_edge.scenes.probabilities import band_probabilities
 from rsseg_edge.scenes.reading import Failure
 from rsseg_edge.scenes.scene import Scene
 from rsseg_edge.scenes.survey import window_image
 from rsseg_edge.scenes.windows import Plan
-from rsseg_edge.scenes.work import NO_DATA
 from rsseg_edge.segmenter import ScoringSegmenter
 from rsseg_edge.segmenters.scene_queries import SceneQueries
 from rsseg_edge.stages import ClosedError, Link

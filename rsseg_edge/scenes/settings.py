@@ -40,7 +40,7 @@ class SceneRequest:
         confidence: whether the confidence is written.
         probabilities: whether the probability of every class is written.
         polygons: file formats of the polygons.
-        simplify: tolerance of their simplification, in pixels of the scene.
+        simplify: tolerance of their simplification, in pixels of the scene, 0 to 1.
         threads: of one inference; None takes all cores.
         engine: what runs the network; see :func:`rsseg_edge.engines.choose.open_engine`.
         precision: of the network; None takes the faster one that the bundle has.

@@ -11,12 +11,13 @@ from rsseg_edge.asked_model import Question, set_vocabulary
 from rsseg_edge.engines.choose import Say
 from rsseg_edge.errors import UsageError
 from rsseg_edge.scenes.gdal import environment
+from rsseg_edge.scenes.layers import Layers, layer_names
 from rsseg_edge.scenes.scene import Scene
 from rsseg_edge.scenes.segment import Band, BandRun
 from rsseg_edge.scenes.settings import SceneRequest
 from rsseg_edge.scenes.stretch import Stretch
 from rsseg_edge.scenes.windows import Plan
-from rsseg_edge.scenes.work import BandDone, Journal, Layers, layer_names
+from rsseg_edge.scenes.work import BandDone, Journal
 from rsseg_edge.segmenter import ScoringSegmenter, Segmenter, load
 from rsseg_edge.segmenters.open_vocabulary import Change
 from rsseg_edge.segmenters.scene_queries import SceneQueries

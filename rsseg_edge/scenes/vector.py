@@ -12,10 +12,10 @@ import numpy.typing as npt
 from rsseg_edge.scenes.borders import VOID, Borders, trace
 from rsseg_edge.scenes.chains import Ints
 from rsseg_edge.scenes.labels import Runs, find_runs, label, number_runs
+from rsseg_edge.scenes.layers import NO_DATA
 from rsseg_edge.scenes.rings import polygons
 from rsseg_edge.scenes.seams import Seams
 from rsseg_edge.scenes.simplify import simplified
-from rsseg_edge.scenes.work import NO_DATA
 from rsseg_edge.types import UInt8Array
 
 BAND_PIXELS = 2 << 20

@@ -12,22 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
 from rsseg_edge.errors import RssegError
+from rsseg_edge.scenes.layers import LAYERS, Layers
 from rsseg_edge.scenes.reading import Failure
 from rsseg_edge.sinks.part_file import named_errors, write_file
-from rsseg_edge.types import UInt8Array
-
-NO_DATA = 255
-"""In a class map: no class table has so many classes."""
-LAYERS = ("classes", "confidence")
-"""Of every scene. With ``--probabilities`` one of each class follows, see :func:`layer_names`."""
-
-
-def layer_names(probabilities: int) -> tuple[str, ...]:
-    """The layers of a scene with the probabilities of so many classes."""
-    return (*LAYERS, *(f"probability{index}" for index in range(probabilities)))
 
 
 @dataclass(frozen=True)
@@ -57,69 +45,6 @@ class BandDone:
             return cls(int(data["band"]), tuple(int(c) for c in data["checksums"]), failures)
         except (ValueError, KeyError, TypeError):
             return None
-
-
-class Layers:
-    """The class map and confidence of a whole scene as bare bytes, written in bands. Any process may write a band.
-
-    Args:
-        folder: where they lie.
-        height: of the scene, in pixels.
-        width: of the scene.
-        names: of the layers.
-    """
-
-    def __init__(self, folder: Path, height: int, width: int, names: Sequence[str] = LAYERS) -> None:
-        self.folder, self.height, self.width, self.names = folder, height, width, tuple(names)
-
-    def path(self, layer: str) -> Path:
-        """The file of a layer: uint8 [height, width]."""
-        return self.folder / f"{layer}.u8"
-
-    def create(self) -> None:
-        """Make empty files of the full size; those that are there stay.
-
-        Raises:
-            RssegError: the file system refuses.
-        """
-        for layer in self.names:
-            with named_errors(self.path(layer)), self.path(layer).open("ab") as file:
-                file.truncate(self.height * self.width)
-
-    def write(self, top: int, rows: Sequence[UInt8Array]) -> tuple[int, ...]:
-        """Write rows of every layer, and wait until they are on the disk.
-
-        Args:
-            top: first row.
-            rows: uint8 [n, width] of each layer.
-
-        Returns:
-            Their checksums.
-
-        Raises:
-            RssegError: the file system refuses.
-        """
-        for layer, part in zip(self.names, rows, strict=True):
-            with named_errors(self.path(layer)), self.path(layer).open("r+b") as file:
-                file.seek(top * self.width)
-                file.write(np.ascontiguousarray(part).data)
-                file.flush()
-                os.fsync(file.fileno())
-        return tuple(zlib.crc32(np.ascontiguousarray(part).data) for part in rows)
-
-    def read(self, layer: str, top: int, bottom: int) -> UInt8Array:
-        """Rows of a layer: uint8 [bottom - top, width].
-
-        Raises:
-            RssegError: they cannot be read.
-        """
-        try:
-            values = np.fromfile(self.path(layer), np.uint8, (bottom - top) * self.width, offset=top * self.width)
-        except OSError as error:
-            raise RssegError(f"cannot read {self.path(layer)}: {error.strerror}") from None
-        if values.size != (bottom - top) * self.width:
-            raise RssegError(f"{self.path(layer)} was cut short; delete {self.folder}")
-        return values.reshape(bottom - top, self.width)
 
 
 class Journal:

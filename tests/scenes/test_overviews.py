@@ -8,9 +8,9 @@ from rasterio.crs import CRS
 
 from rsseg_edge.scenes import overviews
 from rsseg_edge.scenes.georeference import GeoReference
+from rsseg_edge.scenes.layers import Layers
 from rsseg_edge.scenes.overviews import halved, write_overviews
 from rsseg_edge.scenes.raster import write_class_cog
-from rsseg_edge.scenes.work import Layers
 from rsseg_edge.types import ClassTable
 
 

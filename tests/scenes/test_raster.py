@@ -8,8 +8,8 @@ import rasterio.shutil
 
 from rsseg_edge.errors import RssegError
 from rsseg_edge.scenes.georeference import GeoReference
+from rsseg_edge.scenes.layers import Layers
 from rsseg_edge.scenes.raster import write_class_cog
-from rsseg_edge.scenes.work import Layers
 from rsseg_edge.types import ClassTable
 
 TABLE = ClassTable(("dark & deep", "bright"), ((1, 2, 3), (200, 100, 0)))
