@@ -12,7 +12,7 @@ from rsseg_edge.segmenter import ScoringSegmenter
 from rsseg_edge.types import UInt8Array
 
 Scores = npt.NDArray[np.float32]
-CHUNK = (256, 2048)
+CHUNK = (64, 2048)
 """Output rows and columns that are enlarged at once: their scores stay in the processor's cache, or near it."""
 
 

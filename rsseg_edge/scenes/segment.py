@@ -23,7 +23,7 @@ from rsseg_edge.segmenters.scene_queries import SceneQueries
 from rsseg_edge.stages import ClosedError, Link
 from rsseg_edge.types import UInt8Array
 
-AHEAD = 3  # windows that are read before they are needed
+AHEAD = 2  # windows that are read before they are needed
 
 
 @dataclass(frozen=True, eq=False)
