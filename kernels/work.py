@@ -38,7 +38,7 @@ def launches(
         block: queries of a program of attention, whose last is filled up.
 
     Returns:
-        None of a convolution, whose body is what a GPU should run. Deformable attention is TensorRT's own plugin.
+        None of what has no plugin: its body is what a GPU should run. Deformable attention is TensorRT's own plugin.
     """
     if op == "MaskedAttention":
         (batch, queries, channels), (_, length, _) = shapes[:2]
