@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from rsseg_edge.engines.base import Arrays
 
-THRESHOLDS = {"fp32": 0.999, "fp16": 0.995, "int8": 0.97}
+THRESHOLDS = {"fp32": 0.999, "fp16": 0.995, "int8": 0.98}
 """Least share of decisions in common, by precision of the graph."""
 
 _CLOSE = {"fp32": 1e-3, "fp16": 2e-2, "int8": 5e-2}
