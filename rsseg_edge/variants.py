@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from rsseg_edge.bundle import SHIPPED, Bundle
+from rsseg_edge.bundle import MANIFEST, SHIPPED, Bundle, open_bundle
 from rsseg_edge.errors import UsageError
 from rsseg_edge.machine import has_vnni
 from rsseg_edge.precision import Precision, Variant
@@ -20,6 +20,7 @@ def choose_precision(
 
     None takes int8 where graphs run on a CPU that multiplies bytes into 32 bits and the bundle has measured on such a
     one that int8 is faster than its own precision; how much accuracy that may cost was settled when it was exported.
+    A shipped bundle NAME has its graphs in int8 in one of their own, NAME-int8: both together would be too large.
 
     Args:
         bundle: as it was opened.
@@ -30,19 +31,20 @@ def choose_precision(
     Raises:
         UsageError: the bundle has no such graphs.
     """
+    beside = _int8_beside(bundle)
     if precision is None:
-        for variant in bundle.manifest.variants:
-            if on_cpu and _is_faster(variant):
-                assert variant.speed is not None, "it is faster"
-                ratio = variant.speed.parent_milliseconds / variant.speed.milliseconds
-                own = bundle.manifest.precision.name
-                return as_variant(bundle, variant), f"{ratio:.1f} times as fast as {own} on {variant.speed.processor}"
+        alternatives = [as_variant(bundle, variant) for variant in bundle.manifest.variants]
+        for other in (*alternatives, *beside):
+            if on_cpu and _is_faster(other):
+                return other, _reason(bundle, other)
         return without_variants(bundle), ""
     found = [v for v in bundle.manifest.variants if v.precision.name == precision]
     if bundle.manifest.precision.name == precision:
         return without_variants(bundle), ""
     if engine.startswith("tensorrt"):
         found = [v for v in found if v.precision.target != "cpu"]
+    if not found and precision == "int8" and on_cpu and beside:
+        return beside[0], ""
     if not found:
         raise UsageError(_lacks(bundle, precision, engine))
     wanted = "cpu" if on_cpu else "tensorrt"
@@ -77,11 +79,24 @@ def described(precision: Precision) -> str:
     return precision.name + (f" (for {precision.target})" if precision.target else "")
 
 
-def _is_faster(variant: Variant) -> bool:
-    speed = variant.speed
+def _int8_beside(bundle: Bundle) -> tuple[Bundle, ...]:
+    folder = bundle.path.with_name(f"{bundle.path.name}-int8")
+    shipped = bundle.path.parent == SHIPPED and (folder / MANIFEST).is_file()
+    return (without_variants(open_bundle(folder)),) if shipped else ()
+
+
+def _reason(bundle: Bundle, other: Bundle) -> str:
+    speed = other.manifest.speed
+    assert speed is not None, "it is faster"
+    ratio = speed.parent_milliseconds / speed.milliseconds
+    return f"{ratio:.1f} times as fast as {bundle.manifest.precision.name} on {speed.processor}"
+
+
+def _is_faster(bundle: Bundle) -> bool:
+    precision, speed = bundle.manifest.precision, bundle.manifest.speed
     return (
-        variant.precision.name == "int8"
-        and variant.precision.target == "cpu"
+        precision.name == "int8"
+        and precision.target == "cpu"
         and speed is not None
         and speed.vnni is True
         and speed.milliseconds < speed.parent_milliseconds

@@ -29,6 +29,7 @@ from rsseg_edge.datasets.scenes import generate_scene
 from rsseg_edge.scenes.gdal import environment
 from rsseg_edge.scenes.run import SceneJob
 from rsseg_edge.scenes.settings import OVERLAP, TILE, SceneRequest
+from rsseg_edge.variants import PrecisionName
 
 PATCH = 1000
 PATCHES = 12
@@ -75,9 +76,9 @@ def run(scene: Path, out: Path, *options: str) -> dict:
     return report
 
 
-def bare_rate(model: str, threads: int | None, tile: int, seconds: float) -> float:
+def bare_rate(model: str, precision: PrecisionName | None, threads: int | None, tile: int, seconds: float) -> float:
     """Pixels a second of the network alone, on windows that are in memory."""
-    segmenter = rsseg_edge.load(model, threads=threads)
+    segmenter = rsseg_edge.load(model, precision=precision, threads=threads)
     image = generate_scene(0, tile, tile, gsd=0.5).image
     queries = segmenter.queries(image)
     segmenter.scores(image, queries)
@@ -139,6 +140,7 @@ def main() -> None:
     parser.add_argument("--scaling", type=int, default=0, help="side of the scene for workers; 0 leaves them out")
     parser.add_argument("--overlaps", default=f"0,{OVERLAP},{TILE // 2}", help="of the windows, for seams")
     parser.add_argument("--model", default="segclip-tiny")
+    parser.add_argument("--precision", choices=("fp32", "fp16", "int8"), help="[default: what rsseg-run takes here]")
     parser.add_argument("--tile", type=int, default=TILE)
     parser.add_argument("--threads", type=int, help="cores for the network")
     parser.add_argument("--bare-seconds", type=float, default=20, help="how long the bare network is measured")
@@ -147,13 +149,14 @@ def main() -> None:
     given.out = given.out.resolve()
     given.out.mkdir(parents=True, exist_ok=True)
     options = ["--model", given.model, *(["--threads", str(given.threads)] if given.threads else [])]
+    options += ["--precision", given.precision] if given.precision else []
     print(f"{platform.machine()}, {platform.system()}, rsseg-edge, {given.model}, windows of {given.tile}")
     for size in [int(part) for part in given.sizes.split(",") if part]:
         scene = given.out / f"scene{size}.tif"
         if not scene.exists():
             make_scene(scene, size)
         report = run(scene, given.out / f"out{size}", "--tile", str(given.tile), *options)
-        bare = bare_rate(given.model, given.threads, given.tile, given.bare_seconds)
+        bare = bare_rate(given.model, given.precision, given.threads, given.tile, given.bare_seconds)
         engine = report["engine"]
         rate = engine["pixels"] / report["seconds"]
         inside = engine["pixels"] / engine["seconds"]

@@ -153,3 +153,33 @@ def test_the_processor_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     (tmp_path / "cpuinfo").write_text(text)
     monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "cpuinfo")
     assert machine.has_vnni() is found
+
+
+def test_a_shipped_bundle_finds_its_int8_in_a_bundle_of_its_own(
+    make: Make, levels_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = tmp_path / "shipped"
+    shutil.copytree(levels_bundle, shipped / "levels")
+    chosen, _ = choose_precision(open_bundle(make()), "int8", engine="auto", on_cpu=True)
+    made = chosen.manifest.model_copy(update={"name": "levels-int8"})
+    (shipped / "levels-int8").mkdir()
+    (shipped / "levels-int8" / "model.onnx").write_bytes(chosen.read("model.onnx"))
+    (shipped / "levels-int8" / "bundle.json").write_text(made.model_dump_json())
+    bundle = open_bundle(shipped / "levels")
+
+    def taken(precision: Any = None, on_cpu: bool = True) -> tuple[str, str]:
+        found, why = choose_precision(bundle, precision, engine="auto", on_cpu=on_cpu)
+        return found.manifest.name, why
+
+    monkeypatch.setattr(variants, "has_vnni", lambda: True)
+    assert taken() == ("levels", "")  # not among the shipped ones: its neighbours are none of its business
+    monkeypatch.setattr(variants, "SHIPPED", shipped)
+    assert taken() == ("levels-int8", "1.7 times as fast as fp32 on some CPU")
+    assert taken("fp32") == ("levels", "")
+    assert taken("int8") == ("levels-int8", "")
+    assert taken(on_cpu=False) == ("levels", "")
+    with pytest.raises(UsageError, match="no graphs in int8"):
+        taken("int8", on_cpu=False)
+    monkeypatch.setattr(variants, "has_vnni", lambda: False)
+    assert taken() == ("levels", "")
+    assert taken("int8") == ("levels-int8", "")
