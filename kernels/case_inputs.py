@@ -169,6 +169,48 @@ def _feed_forward(case: Case, rng: np.random.Generator) -> dict[str, Array]:
     }
 
 
+def _q_inverted_residual(case: Case, rng: np.random.Generator) -> dict[str, Array]:
+    b, h, w, c, e = (case.sizes[k] for k in "BHWCE")
+    weight = _normal(rng, e, c, scale=3 / np.sqrt(c))
+    first = {
+        "x": _normal(rng, b, h, w, c),
+        "x_step": np.array([0.03, 120], np.float32),
+        "expand_weight": weight,
+        "expand_step": _row_steps(weight),
+        "expand_bias": _normal(rng, e),
+    }
+    return {**first, **_block(case, rng, (0.0, 6.0, -60000.0, 60000.0))}
+
+
+def _q_separable_conv(case: Case, rng: np.random.Generator) -> dict[str, Array]:
+    b, h, w, e = (case.sizes[k] for k in "BHWE")
+    limits = (0.0, 6.0, -60000.0, 60000.0) if case.style else (-60000.0, 60000.0, 0.0, 60000.0)
+    return {"x": _normal(rng, b, h, w, e), **_block(case, rng, limits)}
+
+
+def _block(case: Case, rng: np.random.Generator, limits: tuple[float, ...]) -> dict[str, Array]:
+    b, h, w, e, d, k = (case.sizes[key] for key in "BHWEDk")
+    stride, offset = (case.attributes[key] for key in ("stride", "offset"))
+    down, across = (-(-(side - offset) // stride) for side in (h, w))
+    weight = _normal(rng, d, e, scale=1 / np.sqrt(e))
+    signed = limits[0] < 0
+    return {
+        "depth_weight": _normal(rng, e, k, k, scale=1 / k),
+        "depth_bias": _normal(rng, e),
+        "hidden_step": np.array([0.03, 127] if signed else [0.02, 0], np.float32),
+        "project_weight": weight,
+        "project_step": _row_steps(weight),
+        "project_bias": _normal(rng, d, scale=0.1),
+        "addend": _normal(rng, b, down, across, d) if case.style else np.zeros((1, 1, 1, 1), np.float32),
+        "limits": np.array(limits, np.float32),
+    }
+
+
+def _row_steps(weight: Floats) -> Floats:
+    """Of a weight [O, I], so that the greatest of a row becomes 120 steps: none lies at the end of the codes."""
+    return np.asarray(np.abs(weight).max(1) / 120, np.float32)
+
+
 MAKERS: dict[str, Callable[[Case, np.random.Generator], dict[str, Array]]] = {
     "MaskedAttention": _masked_attention,
     "BilateralKernel": _bilateral_kernel,
@@ -182,5 +224,7 @@ MAKERS: dict[str, Callable[[Case, np.random.Generator], dict[str, Array]]] = {
     "SelfAttention": _self_attention,
     "CrossAttention": _cross_attention,
     "FeedForward": _feed_forward,
+    "QInvertedResidual": _q_inverted_residual,
+    "QSeparableConv": _q_separable_conv,
 }
 """Of each operator."""

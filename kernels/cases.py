@@ -11,9 +11,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rsseg_edge.kernels.case_inputs import MAKERS, Array
+from rsseg_edge.kernels.registry import OPS
 
-# Largest difference allowed, relative to the largest value of the output.
+# Largest difference allowed, relative to the largest value of the output; of operators on codes, which one code further
+# on may change.
 TOLERANCE = {"float32": 1e-5, "float16": 2e-3}
+CODES_TOLERANCE = {"float32": 1e-2, "float16": 5e-2}
+
+
+def tolerance(op: str, dtype: str = "float32") -> float:
+    """How far faces of an operator may be apart, relative to the largest value."""
+    return (CODES_TOLERANCE if OPS[op].codes else TOLERANCE)[dtype]
 
 
 @dataclass(frozen=True)
@@ -154,6 +162,25 @@ def _rows() -> Iterator[Case]:
         ("deep", 2, 5, 530, 1040),
     ):
         yield Case("FeedForward", name, {"B": b, "N": n, "C": c, "H": hidden})
+
+    for name, b, h, w, c, e, d, k, stride, style in (
+        ("typical", 1, 13, 18, 24, 96, 24, 3, 1, "residual"),
+        ("window_5", 2, 9, 21, 16, 144, 40, 5, 1, ""),
+        ("stride_2", 1, 16, 30, 24, 72, 40, 3, 2, ""),
+        ("window_5_stride_2", 1, 11, 13, 10, 33, 7, 5, 2, ""),
+        ("stride_2_offset_1", 1, 16, 30, 24, 72, 40, 3, 2, ""),
+        ("window_5_offset_1", 2, 12, 21, 8, 33, 7, 5, 2, ""),
+        ("odd", 3, 7, 5, 3, 37, 3, 3, 1, "residual"),
+        ("one_of_each", 1, 1, 1, 1, 1, 1, 3, 1, ""),
+        ("one_pixel_stride_2", 1, 1, 1, 5, 8, 6, 5, 2, ""),
+        ("many_rows", 1, 70, 3, 4, 20, 4, 3, 1, "residual"),
+        ("deep", 1, 6, 7, 130, 530, 100, 5, 1, ""),
+        ("several_strips", 1, 130, 96, 4, 180, 4, 3, 1, "residual"),
+    ):
+        sizes = {"B": b, "H": h, "W": w, "E": e, "D": d, "k": k}
+        attributes = {"channels": e, "stride": stride, "offset": int(name.endswith("offset_1"))}
+        yield Case("QInvertedResidual", name, {**sizes, "C": c}, attributes, style)
+        yield Case("QSeparableConv", name, sizes, attributes, style)
 
 
 _TABLE = tuple(_rows())

@@ -16,6 +16,8 @@ from rsseg_edge.kernels.fixup_kernel import onnx_function as fixup_kernel
 from rsseg_edge.kernels.masked_attention import onnx_function as masked_attention
 from rsseg_edge.kernels.ms_deform_attn import onnx_function as ms_deform_attn
 from rsseg_edge.kernels.pixel_mlp import onnx_function as pixel_mlp
+from rsseg_edge.kernels.q_inverted_residual import onnx_function as q_inverted_residual
+from rsseg_edge.kernels.q_separable_conv import onnx_function as q_separable_conv
 from rsseg_edge.kernels.registry import DOMAIN, OPS, VERSION
 from rsseg_edge.kernels.self_attention import onnx_function as self_attention
 from rsseg_edge.kernels.upsample_conv3x3_relu import onnx_function as upsample_conv3x3_relu
@@ -77,6 +79,8 @@ _PLAIN: dict[str, Callable[[], str]] = {
     "SelfAttention": self_attention.function_text,
     "CrossAttention": cross_attention.function_text,
     "FeedForward": feed_forward.function_text,
+    "QInvertedResidual": q_inverted_residual.function_text,
+    "QSeparableConv": q_separable_conv.function_text,
 }
 _BY_RADIUS: dict[str, Callable[[int], str]] = {
     "BilateralKernel": bilateral_kernel.function_text,

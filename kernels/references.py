@@ -20,6 +20,8 @@ from rsseg_edge.kernels.fixup_kernel.reference import fixup_kernel
 from rsseg_edge.kernels.masked_attention.reference import masked_attention
 from rsseg_edge.kernels.ms_deform_attn.reference import ms_deform_attn
 from rsseg_edge.kernels.pixel_mlp.reference import pixel_mlp
+from rsseg_edge.kernels.q_inverted_residual.reference import q_inverted_residual
+from rsseg_edge.kernels.q_separable_conv.reference import q_separable_conv
 from rsseg_edge.kernels.self_attention.reference import self_attention
 from rsseg_edge.kernels.upsample_conv3x3_relu.reference import upsample_conv3x3_relu
 
@@ -36,6 +38,8 @@ REFERENCES: dict[str, Callable[..., Tensor]] = {
     "SelfAttention": self_attention,
     "CrossAttention": cross_attention,
     "FeedForward": feed_forward,
+    "QInvertedResidual": q_inverted_residual,
+    "QSeparableConv": q_separable_conv,
 }
 
 

@@ -23,6 +23,8 @@ class Op:
         attributes: names of its integer attributes.
         output: name and shape of the one output.
         triton: whether it has a Triton kernel and a TensorRT plugin of ours.
+        codes: whether it works on 8-bit codes. Calibration puts such an operator into a graph, no network calls it; and a
+            value near the middle of two codes may become either, so that faces agree to a code's step alone.
     """
 
     name: str
@@ -31,12 +33,24 @@ class Op:
     attributes: tuple[str, ...]
     output: str
     triton: bool = True
+    codes: bool = False
 
     @property
     def input_names(self) -> tuple[str, ...]:
         """Input names without their shapes."""
         return tuple(text.partition(" ")[0] for text in self.inputs)
 
+
+_BLOCK = (
+    "depth_weight [E,k,k]",
+    "depth_bias [E]",
+    "hidden_step [2]",
+    "project_weight [D,E]",
+    "project_step [D]",
+    "project_bias [D]",
+    "addend [B,h,w,D]|[1,1,1,1]",
+    "limits [4]",
+)
 
 # h, w: the feature grid; H = 2h, W = 2w; K = 2 * radius + 1.
 OPS: dict[str, Op] = {
@@ -177,6 +191,25 @@ OPS: dict[str, Op] = {
             (),
             "output [B,N,C]",
             triton=False,
+        ),
+        # Here h, w: H, W less the offset, over the stride, rounded up.
+        Op(
+            "QInvertedResidual",
+            "q_inverted_residual",
+            ("x [B,H,W,C]", "x_step [2]", "expand_weight [E,C]", "expand_step [E]", "expand_bias [E]", *_BLOCK),
+            ("channels", "stride", "offset"),
+            "output [B,h,w,D]",
+            triton=False,
+            codes=True,
+        ),
+        Op(
+            "QSeparableConv",
+            "q_separable_conv",
+            ("x [B,H,W,E]", *_BLOCK),
+            ("channels", "stride", "offset"),
+            "output [B,h,w,D]",
+            triton=False,
+            codes=True,
         ),
     )
 }

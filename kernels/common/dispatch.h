@@ -32,6 +32,14 @@
 #define RSSEG_VEC128_ENTRY(name) nullptr
 #endif
 
+#if defined(RSSEG_HAS_VNNI)
+#define RSSEG_DECLARE_VNNI(name, Problem) RSSEG_DECLARE_IN(vnni, name, Problem)
+#define RSSEG_VNNI_ENTRY(name) &vnni::name
+#else
+#define RSSEG_DECLARE_VNNI(name, Problem)
+#define RSSEG_VNNI_ENTRY(name) nullptr
+#endif
+
 #define RSSEG_DECLARE_KERNEL(name, Problem)      \
     RSSEG_DECLARE_IN(scalar, name, Problem)      \
     RSSEG_DECLARE_VEC128(name, Problem)          \
@@ -40,11 +48,17 @@
 
 // The fastest entry of a kernel that this build holds and this processor runs.
 #define RSSEG_BEST(name) \
-    ::rsseg::best(&scalar::name, RSSEG_VEC128_ENTRY(name), RSSEG_AVX2_ENTRY(name), RSSEG_AVX512_ENTRY(name))
+    ::rsseg::best(&scalar::name, RSSEG_VEC128_ENTRY(name), RSSEG_AVX2_ENTRY(name), RSSEG_AVX512_ENTRY(name), nullptr)
+
+// The same of a kernel that multiplies bytes where the processor does; RSSEG_DECLARE_VNNI declared it.
+#define RSSEG_BEST_OF_BYTES(name)                                                                                      \
+    ::rsseg::best(&scalar::name, RSSEG_VEC128_ENTRY(name), RSSEG_AVX2_ENTRY(name), RSSEG_AVX512_ENTRY(name), \
+                  RSSEG_VNNI_ENTRY(name))
 
 namespace rsseg {
 
-enum class Isa { scalar, vec128, avx2, avx512 };
+// VNNI is AVX-512 with products of bytes: of the kernels that have none, it runs those of AVX-512.
+enum class Isa { scalar, vec128, avx2, avx512, vnni };
 
 // The widest instruction set of this processor and operating system. The library's entry point can lower it, which the
 // tests use to run every path on one machine.
@@ -60,7 +74,8 @@ struct Settled {
 
 template <class Entry>
 Entry best(Entry scalar, typename Settled<Entry>::Type vec128, typename Settled<Entry>::Type avx2,
-           typename Settled<Entry>::Type avx512) {
+           typename Settled<Entry>::Type avx512, typename Settled<Entry>::Type vnni) {
+    if (vnni && isa() >= Isa::vnni) return vnni;
     if (avx512 && isa() >= Isa::avx512) return avx512;
     if (avx2 && isa() >= Isa::avx2) return avx2;
     if (vec128 && isa() >= Isa::vec128) return vec128;

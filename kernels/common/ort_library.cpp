@@ -13,7 +13,7 @@ using namespace rsseg;
 // Which instruction set the kernels of a session registered from now on run; "" leaves it as it is. Returns the name of
 // the one in use. For tests and benchmarks: a session picks the best by itself.
 RSSEG_EXPORT const char* rsseg_limit_isa(const char* name) {
-    for (Isa candidate : {Isa::scalar, Isa::vec128, Isa::avx2, Isa::avx512})
+    for (Isa candidate : {Isa::scalar, Isa::vec128, Isa::avx2, Isa::avx512, Isa::vnni})
         if (std::string(name) == isa_name(candidate)) limit_isa(candidate);
     return isa_name(isa());
 }
@@ -40,6 +40,8 @@ RSSEG_EXPORT ort::Status* RegisterCustomOps(ort::SessionOptions* options, const 
         {kPixelMLP, true},                  {kFixupKernel, false},             {kFixupKernel, true},
         {kSelfAttention, false},            {kSelfAttention, true},            {kCrossAttention, false},
         {kCrossAttention, true},            {kFeedForward, false},             {kFeedForward, true},
+        {kQInvertedResidual, false},        {kQInvertedResidual, true},        {kQSeparableConv, false},
+        {kQSeparableConv, true},
     };
     ort::CustomOpDomain* domain = nullptr;
     if (auto* failed = api.at<ort::CreateCustomOpDomainFn>(ort::CreateCustomOpDomain)("rsseg", &domain)) return failed;

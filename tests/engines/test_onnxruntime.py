@@ -6,7 +6,7 @@ import pytest
 from rsseg_edge.engines import onnxruntime as engine_module
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.errors import RssegError
-from rsseg_edge.kernels.cases import TOLERANCE, Case, cases
+from rsseg_edge.kernels.cases import Case, cases, tolerance
 from rsseg_edge.kernels.registry import OPS, ort_library
 
 
@@ -51,7 +51,7 @@ def test_compiled_kernels_and_bodies_give_the_same(op: str, dtype: str) -> None:
     assert compiled.kernels == ort_library()
     assert standard.kernels is None
     a, b = (e.infer(case.inputs(dtype))["output"].astype(np.float64) for e in (compiled, standard))
-    assert np.abs(a - b).max() <= 2 * TOLERANCE[dtype] * np.abs(b).max()
+    assert np.abs(a - b).max() <= 2 * tolerance(op, dtype) * np.abs(b).max()
 
 
 def test_a_graph_without_our_operators_loads_no_library(bundle: Path) -> None:

@@ -16,7 +16,7 @@ library, folder = sys.argv[1:]
 limit = ctypes.CDLL(library).rsseg_limit_isa
 limit.restype = ctypes.c_char_p
 runs = failures = 0
-for isa in ("scalar", "vec128", "avx2", "avx512"):
+for isa in ("scalar", "vec128", "avx2", "avx512", "vnni"):
     if limit(isa.encode()).decode() != isa:
         continue
     for path in sorted(Path(folder).glob("*.onnx")):

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 
 import onnxruntime as ort  # noqa: E402
 
-from rsseg_edge.kernels.cases import TOLERANCE, cases  # noqa: E402
+from rsseg_edge.kernels.cases import TOLERANCE, cases, tolerance  # noqa: E402
 from rsseg_edge.kernels.references import expected, relative_error  # noqa: E402
 from rsseg_edge.kernels.registry import OPS, ort_library  # noqa: E402
 from rsseg_edge.kernels.single_op import single_op_model  # noqa: E402
@@ -30,7 +30,7 @@ def limit_isa(name: str) -> str:
 
 
 # What this processor and this build have, narrowest first; limiting to the widest at last lifts the limit.
-ISAS = [name for name in ("scalar", "vec128", "avx2", "avx512") if LIBRARY and limit_isa(name) == name]
+ISAS = [name for name in ("scalar", "vec128", "avx2", "avx512", "vnni") if LIBRARY and limit_isa(name) == name]
 
 
 @pytest.fixture(params=ISAS)
@@ -57,7 +57,7 @@ def run(case, dtype="float32", inputs=None):
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 @pytest.mark.parametrize("case", ALL, ids=lambda c: c.id)
 def test_kernel_agrees_with_the_reference(case, dtype, isa):
-    assert relative_error(run(case, dtype), expected(case, dtype)) <= TOLERANCE[dtype]
+    assert relative_error(run(case, dtype), expected(case, dtype)) <= tolerance(case.op, dtype)
 
 
 @pytest.mark.parametrize("op", OPS)
@@ -69,7 +69,7 @@ def test_a_registered_kernel_wins_over_the_body(op):
     del body.node[:]
     body.node.append(wrong)
     got = session(model.SerializeToString()).run(None, case.inputs())[0]
-    assert relative_error(got, expected(case)) <= TOLERANCE["float32"]
+    assert relative_error(got, expected(case)) <= tolerance(op)
 
 
 @pytest.mark.parametrize("threads", [1, 3])

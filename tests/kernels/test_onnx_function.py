@@ -9,7 +9,7 @@ pytest.importorskip("torch")
 
 import onnxruntime as ort  # noqa: E402
 
-from rsseg_edge.kernels.cases import TOLERANCE, cases  # noqa: E402
+from rsseg_edge.kernels.cases import cases, tolerance  # noqa: E402
 from rsseg_edge.kernels.functions import attach, function_text  # noqa: E402
 from rsseg_edge.kernels.references import expected, relative_error  # noqa: E402
 from rsseg_edge.kernels.registry import DOMAIN, OPS  # noqa: E402
@@ -27,7 +27,7 @@ def run(model: bytes, inputs):
 def test_body_agrees_with_the_reference(case, dtype):
     got = run(single_op_model(case, dtype), case.inputs(dtype))
     assert str(got.dtype) == dtype
-    assert relative_error(got, expected(case, dtype)) <= TOLERANCE[dtype]
+    assert relative_error(got, expected(case, dtype)) <= tolerance(case.op, dtype)
 
 
 @pytest.mark.parametrize("op", OPS)

@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("onnx")
 pytest.importorskip("torch")
 
-from rsseg_edge.kernels.cases import TOLERANCE, cases
+from rsseg_edge.kernels.cases import cases, tolerance
 from rsseg_edge.kernels.references import expected
 from rsseg_edge.kernels.registry import OPS
 from rsseg_edge.kernels.single_op import single_op_model
@@ -56,7 +56,7 @@ def test_no_finding_on_any_row_of_the_table(sanitized, tmp_path):
             for dtype in ("float32", "float16"):
                 name = tmp_path / f"{case.id}-{dtype}"
                 name.with_suffix(".onnx").write_bytes(single_op_model(case, dtype, body=False))
-                extra = {"expected": expected(case, dtype), "tolerance": np.array(TOLERANCE[dtype])}
+                extra = {"expected": expected(case, dtype), "tolerance": np.array(tolerance(op, dtype))}
                 np.savez(name.with_suffix(".npz"), **case.inputs(dtype), **extra)
     child = [sys.executable, Path(__file__).with_name("sanitized_table.py"), library, tmp_path]
     ran = subprocess.run(child, env={**os.environ, **environment}, capture_output=True, text=True)
