@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import shapely
 
-from rsseg_edge.scenes.labels import find_runs, label, number_runs
-from rsseg_edge.scenes.vector import Regions, regions
+from rsseg_edge.polygons.labels import find_runs, label, number_runs
+from rsseg_edge.polygons.polygonizer import Regions, regions
 
 from .conftest import blobs
 
