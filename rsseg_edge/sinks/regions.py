@@ -43,8 +43,8 @@ def regions(
         classes: which ones.
         least: smaller regions, in pixels, are left out; they stay holes of what is around them.
         tolerance: pixels, 0 to 1: the width of the strip in which all corners of a simplified line lie. 1 undoes the
-            stairs of a slope, 0 keeps every corner; the picture's edge stays as it is, and no line moves by half a
-            pixel.
+            stairs of a slope, 0 keeps every corner. No corner is half a pixel from its line, and the picture's edge
+            stays as it is.
     """
     for class_map, wanted in _layers(segmentation, classes):
         runs = find_runs(class_map, segmentation.confidence)
