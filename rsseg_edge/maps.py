@@ -83,7 +83,9 @@ def open_locator(video: VideoFormat | None, request: MapRequest, report: Report)
     """
     if not request.wanted:
         return None
-    require_geo("--geo" if request.geo is not None else "--mosaic")
+    for option, path in (("--geo", request.geo), ("--mosaic", request.mosaic)):
+        if path is not None:
+            require_geo(option)
     if video is None:
         raise UsageError("--geo and --mosaic take a video with telemetry; the input is still images")
     ground: Ground | None = None

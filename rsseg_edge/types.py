@@ -13,6 +13,8 @@ import numpy.typing as npt
 from rsseg_edge.errors import UsageError
 
 UInt8Array = npt.NDArray[np.uint8]
+NO_DATA = 255
+"""In a class map of a scene: no class table has so many classes."""
 Planes = tuple[UInt8Array, UInt8Array, UInt8Array]
 Report = Callable[[str], None]
 """Told in one line about something that is left out or changed while the rest goes on."""
@@ -37,8 +39,8 @@ class ClassTable:
             raise ValueError(f"{len(self.names)} class names but {len(self.colors)} colours")
         if len(set(self.names)) != len(self.names):
             raise ValueError(f"class names repeat: {', '.join(self.names)}")
-        if not 1 <= len(self.names) <= 255:
-            raise ValueError(f"a class map holds 1 to 255 classes, not {len(self.names)}")
+        if not 1 <= len(self.names) <= NO_DATA:
+            raise ValueError(f"a class map holds 1 to {NO_DATA} classes, not {len(self.names)}")
 
     def __len__(self) -> int:
         return len(self.names)

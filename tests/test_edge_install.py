@@ -47,6 +47,7 @@ EDGE = (
 EDGE += (
     "kernels.registry",
     "maps",
+    "polygons",
     "postprocess",
     "preprocess",
     "prompts",

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Iterator
 from types import TracebackType
 
+from rsseg_edge.polygons.labels import Runs, find_runs
+from rsseg_edge.polygons.polygonizer import band_rows, regions
 from rsseg_edge.scenes.areas import AreaCounter
 from rsseg_edge.scenes.gdal import environment
 from rsseg_edge.scenes.georeference import GeoReference
-from rsseg_edge.scenes.labels import Runs, find_runs
 from rsseg_edge.scenes.polygon_files import append_polygons
-from rsseg_edge.scenes.vector import band_rows, regions
 from rsseg_edge.scenes.work import Work
 from rsseg_edge.types import ClassTable, UInt8Array
 

@@ -13,8 +13,6 @@ from rsseg_edge.errors import RssegError
 from rsseg_edge.sinks.part_file import named_errors
 from rsseg_edge.types import UInt8Array
 
-NO_DATA = 255
-"""In a class map: no class table has so many classes."""
 LAYERS = ("classes", "confidence")
 """Of every scene. With ``--probabilities`` one of each class follows, see :func:`layer_names`."""
 

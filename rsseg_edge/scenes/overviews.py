@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from rsseg_edge.scenes.layers import NO_DATA, Layers
+from rsseg_edge.scenes.layers import Layers
 from rsseg_edge.sinks.part_file import named_errors
-from rsseg_edge.types import UInt8Array
+from rsseg_edge.types import NO_DATA, UInt8Array
 
 ROWS = 512
 """That are halved at once: an even number."""

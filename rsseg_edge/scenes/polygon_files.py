@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from rsseg_edge.errors import UsageError
+from rsseg_edge.polygons.polygonizer import Regions
 from rsseg_edge.scenes.gdal import refusal
 from rsseg_edge.scenes.georeference import GeoReference
 from rsseg_edge.scenes.raster import publish
-from rsseg_edge.scenes.vector import Regions
 from rsseg_edge.types import ClassTable
 
 FORMATS = {"gpkg": "GPKG", "fgb": "FlatGeobuf", "geojson": "GeoJSON"}

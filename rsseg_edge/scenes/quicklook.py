@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rsseg_edge.postprocess.overlay import Overlay
-from rsseg_edge.scenes.layers import NO_DATA, Layers
+from rsseg_edge.scenes.layers import Layers
 from rsseg_edge.scenes.reading import Box
 from rsseg_edge.scenes.scene import Scene
-from rsseg_edge.types import UInt8Array
+from rsseg_edge.types import NO_DATA, UInt8Array
 
 LONG_SIDE = 1600
 EMPTY = 255  # the grey of no data

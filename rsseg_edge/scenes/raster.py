@@ -16,11 +16,11 @@ from rsseg_edge.errors import RssegError
 from rsseg_edge.machine import available_cores
 from rsseg_edge.scenes.gdal import refusal
 from rsseg_edge.scenes.georeference import GeoReference
-from rsseg_edge.scenes.layers import LAYERS, NO_DATA, Layers, layer_names
+from rsseg_edge.scenes.layers import LAYERS, Layers, layer_names
 from rsseg_edge.scenes.overviews import write_overviews
 from rsseg_edge.scenes.probabilities import SCALE
 from rsseg_edge.sinks.part_file import named_errors, write_file
-from rsseg_edge.types import ClassTable
+from rsseg_edge.types import NO_DATA, ClassTable
 
 BLOCK = 512
 

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from rsseg_edge.scenes.blend import Blender, Cells, decide_band
 from rsseg_edge.scenes.clock import Clock
 from rsseg_edge.scenes.gdal import environment
-from rsseg_edge.scenes.layers import NO_DATA
 from rsseg_edge.scenes.probabilities import band_probabilities
 from rsseg_edge.scenes.reading import Failure
 from rsseg_edge.scenes.scene import Scene
@@ -21,7 +20,7 @@ from rsseg_edge.scenes.windows import Plan
 from rsseg_edge.segmenter import ScoringSegmenter
 from rsseg_edge.segmenters.scene_queries import SceneQueries
 from rsseg_edge.stages import ClosedError, Link
-from rsseg_edge.types import UInt8Array
+from rsseg_edge.types import NO_DATA, UInt8Array
 
 AHEAD = 2  # windows that are read before they are needed
 

@@ -18,15 +18,24 @@ from rsseg_edge.sinks.regions import regions
 from rsseg_edge.types import Result
 
 BATCH = 2000  # features between two visits to the file
+LIBRARIES = {
+    "--geo": ("pyogrio", "shapely"),
+    "--mosaic": ("rasterio", "shapely"),
+    "a georeferenced scene": ("pyogrio", "rasterio", "shapely"),
+}
+"""What is not in the smallest install, by what needs it."""
 
 
 def require_geo(option: str) -> None:
     """Refuse an option whose libraries are not installed.
 
+    Args:
+        option: of ``LIBRARIES``.
+
     Raises:
         UsageError: with the command that installs them.
     """
-    for library in ("pyogrio", "rasterio", "shapely"):
+    for library in LIBRARIES[option]:
         if importlib.util.find_spec(library) is None:
             raise UsageError(f"{option} needs {library}: pip install 'rsseg-edge[geo]'")
 

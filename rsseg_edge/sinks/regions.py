@@ -1,4 +1,4 @@
-"""Class maps as polygons, in pixel coordinates."""
+"""The regions of a frame as polygons, in pixel coordinates."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from rsseg_edge.types import Segmentation
+from rsseg_edge.polygons import polygonizer
+from rsseg_edge.polygons.labels import find_runs
+from rsseg_edge.types import Segmentation, UInt8Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +21,7 @@ class Region:
         index: of the class.
         polygon: shapely polygon in continuous pixel coordinates (x to the right, y down; 0 is the picture's edge).
         confidence: mean over its pixels, 0..1.
-        pixels: how many.
+        pixels: how many; the polygon's area, too.
     """
 
     index: int
@@ -29,36 +31,38 @@ class Region:
 
 
 def regions(
-    segmentation: Segmentation, classes: Sequence[int], *, least: int = 16, tolerance: float = 0.7
+    segmentation: Segmentation, classes: Sequence[int], *, least: int = 16, tolerance: float = 1.0
 ) -> Iterator[Region]:
     """Regions of some classes, with their holes; pixels that touch at a corner alone are not connected.
+
+    Neighbours share one simplified line, also where one of them is left out, so that an outline does not depend on what
+    else is asked for. Classes that may overlap share none: each is drawn by itself.
 
     Args:
         segmentation: of a picture.
         classes: which ones.
-        least: smaller regions, in pixels, are left out.
-        tolerance: outlines are simplified by at most so many pixels: 0.7 undoes the stairs of a slope.
+        least: smaller regions, in pixels, are left out; they stay holes of what is around them.
+        tolerance: pixels, 0 to 1: the width of the strip in which all corners of a simplified line lie. 1 undoes the
+            stairs of a slope, 0 keeps every corner. No corner is half a pixel from its line, and the picture's edge
+            stays as it is.
     """
-    import cv2
-    import shapely
-    from rasterio.features import shapes
-
-    confidence = segmentation.confidence.ravel().astype(np.float64)
-    for index in classes:
-        if segmentation.masks is not None and index > 0:
-            mask = segmentation.masks[index - 1]
-        else:
-            mask = segmentation.class_map == index
-        if not mask.any():
+    for class_map, wanted in _layers(segmentation, classes):
+        runs = find_runs(class_map, segmentation.confidence)
+        if not np.isin(runs.class_index, list(wanted)).any():
             continue
-        count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)
-        flat = labels.ravel()
-        pixels = np.bincount(flat, minlength=count)
-        means = np.bincount(flat, weights=confidence, minlength=count) / np.maximum(pixels, 1) / 255
-        kept = (pixels >= least) & (np.arange(count) > 0)
-        for outline, value in shapes(labels, mask=kept[labels], connectivity=4):
-            shell, *holes = (shapely.linearrings(ring) for ring in outline["coordinates"])
-            polygon = shapely.simplify(shapely.polygons(shell, holes or None), tolerance)
-            if not polygon.is_empty:
-                label = int(value)
-                yield Region(index, polygon, float(means[label]), int(pixels[label]))
+        height, width = class_map.shape
+        parts = list(polygonizer.regions([(class_map, runs)], np.ones(height), width, tolerance))
+        for value, index in wanted.items():
+            for part in parts:
+                for at in np.flatnonzero((part.class_index == value) & (part.pixels >= least)).tolist():
+                    yield Region(index, part.polygon[at], float(part.confidence[at]), int(part.pixels[at]))
+
+
+def _layers(segmentation: Segmentation, classes: Sequence[int]) -> Iterator[tuple[UInt8Array, dict[int, int]]]:
+    """Class maps without overlap, and what is wanted of each: values of it, and the classes that they stand for."""
+    if segmentation.masks is None:
+        yield segmentation.class_map, {index: index for index in classes}
+        return
+    for index in classes:
+        mask = segmentation.masks[index - 1] if index > 0 else segmentation.class_map == 0
+        yield mask.view(np.uint8), {1: index}

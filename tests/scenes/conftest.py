@@ -13,6 +13,8 @@ from rasterio.transform import Affine
 
 from rsseg_edge.scenes.gdal import environment
 
+from ..blobs import blobs
+
 REACH = 7
 """Cells of 4 pixels that the network sees around each: 28 pixels, less than the halo of 32."""
 
@@ -53,16 +55,6 @@ def cells_graph() -> bytes:
 def cells(write_bundle: Callable[..., Path]) -> Path:
     """The bundle of :func:`cells_graph`."""
     return write_bundle("cells", cells_graph(), {"multiple_of": 32})
-
-
-def blobs(height: int, width: int, seed: int = 0, size: int = 40) -> np.ndarray:
-    """uint8 [3, height, width]: soft blobs of about ``size`` pixels."""
-    import cv2
-
-    rng = np.random.default_rng(seed)
-    small = rng.uniform(0, 255, (height // size + 3, width // size + 3, 3)).astype(np.float32)
-    image = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.clip(image, 0, 255).astype(np.uint8).transpose(2, 0, 1)
 
 
 @pytest.fixture(scope="session")

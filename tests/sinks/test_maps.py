@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -114,6 +115,31 @@ def test_merged_over_time_a_house_is_one(tmp_path: Path) -> None:
     assert row["confidence"] == pytest.approx((1 + 0.6 + 0.6) / 3, abs=0.01)
     assert (row["first"], row["last"], row["observations"]) == (1.0, pytest.approx(1.2), 3)
     assert len(layer(path, "footprints")[0]) == 3
+
+
+def test_neighbours_share_their_border_on_the_map_too(tmp_path: Path) -> None:
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    class_map = np.where(3 * y > x + 40, 1, np.where(np.hypot(x - 90, y - 20) < 15, 1, 2)).astype(np.uint8)
+    segmentation = Segmentation(class_map, np.full_like(class_map, 200), TABLE)
+    frame = Frame(np.zeros((HEIGHT, WIDTH, 3), np.uint8), 0, "clip", 0, Fraction(1, 90000))
+    path = tmp_path / "out.gpkg"
+    with GeoPackage(path, located(elevation=-70.0), merge=False) as sink:
+        sink.write(Result(frame, segmentation, segmentation.pixel_counts()))
+    _, polygons = layer(path, "classes")
+    _, (footprint,) = layer(path, "footprints")
+    assert len(polygons) == 3
+    total = sum(polygon.area for polygon in polygons)
+    assert shapely.union_all(polygons).area == pytest.approx(total, rel=1e-9)
+    assert footprint.area == pytest.approx(total, rel=1e-4)
+
+
+def test_polygons_need_no_rasterio_and_the_mosaic_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    with GeoPackage(tmp_path / "out.gpkg", located(), merge=False) as sink:
+        sink.write(house(0))
+    assert len(layer(tmp_path / "out.gpkg", "classes")[0]) == 1
+    with pytest.raises(UsageError, match="--mosaic needs rasterio: pip install 'rsseg-edge"):
+        Mosaic(tmp_path / "out.tif", located())
 
 
 def test_many_polygons_are_united_on_the_way() -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from rsseg_edge.scenes.borders import VOID, Borders
-from rsseg_edge.scenes.chains import Ints
+from rsseg_edge.polygons.borders import VOID, Borders
+from rsseg_edge.polygons.chains import Ints
 
 Complex = npt.NDArray[np.complex128]
 Floats = npt.NDArray[np.float64]

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rsseg_edge.scenes.borders import VOID, Borders, trace
-from rsseg_edge.scenes.chains import Ints
-from rsseg_edge.scenes.labels import Runs, find_runs, label, number_runs
-from rsseg_edge.scenes.layers import NO_DATA
-from rsseg_edge.scenes.rings import polygons
-from rsseg_edge.scenes.seams import Seams
-from rsseg_edge.scenes.simplify import simplified
-from rsseg_edge.types import UInt8Array
+from rsseg_edge.polygons.borders import VOID, Borders, trace
+from rsseg_edge.polygons.chains import Ints
+from rsseg_edge.polygons.labels import Runs, find_runs, label, number_runs
+from rsseg_edge.polygons.rings import polygons
+from rsseg_edge.polygons.seams import Seams
+from rsseg_edge.polygons.simplify import simplified
+from rsseg_edge.types import NO_DATA, UInt8Array
 
 BAND_PIXELS = 2 << 20
 """Pixels that are made into polygons at once."""
@@ -31,7 +30,7 @@ class Regions:
         pixels: int64 [n], how many they are.
         area: float64 [n], on the ground, square metres.
         confidence: float64 [n], mean, 0..1.
-        polygon: shapely's [n], in pixels of the scene: x to the right, y down.
+        polygon: shapely's [n], in pixels of the class map: x to the right, y down.
     """
 
     class_index: Ints
@@ -57,9 +56,9 @@ class Polygonizer:
 
     Args:
         pixel_areas: float64 [height]: square metres of a pixel of each row.
-        width: of the scene, in pixels.
-        tolerance: of the simplification, see :func:`rsseg_edge.scenes.simplify.simplified`. Common borders stay common,
-            so that nothing overlaps or is lost, and every polygon keeps the area of its pixels.
+        width: of the class map, in pixels.
+        tolerance: of the simplification, see :func:`rsseg_edge.polygons.simplify.simplified`. Common borders stay
+            common, so that nothing overlaps or is lost, and every polygon keeps the area of its pixels.
     """
 
     def __init__(self, pixel_areas: npt.NDArray[np.float64], width: int, tolerance: float) -> None:
@@ -175,7 +174,7 @@ def band_rows(width: int) -> int:
 def regions(
     bands: Iterable[tuple[UInt8Array, Runs]], pixel_areas: npt.NDArray[np.float64], width: int, tolerance: float
 ) -> Iterator[Regions]:
-    """Regions of a scene, as its bands complete them."""
+    """Regions of a class map, as its bands complete them."""
     polygonizer = Polygonizer(pixel_areas, width, tolerance)
     for class_map, runs in bands:
         yield polygonizer.add(class_map, runs)

@@ -2,12 +2,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import shapely
 
-from rsseg_edge.scenes.labels import find_runs, label, number_runs
-from rsseg_edge.scenes.vector import Regions, regions
+from rsseg_edge.polygons.labels import find_runs, label, number_runs
+from rsseg_edge.polygons.polygonizer import Regions, regions
 
-from .conftest import blobs
+from ..blobs import blobs
+
+shapely = pytest.importorskip("shapely")
 
 
 def class_map(height: int, width: int, seed: int = 0) -> np.ndarray:

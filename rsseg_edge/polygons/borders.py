@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rsseg_edge.scenes.chains import Ints, rank
-from rsseg_edge.scenes.labels import Labels
+from rsseg_edge.polygons.chains import Ints, rank
+from rsseg_edge.polygons.labels import Labels
 from rsseg_edge.types import UInt8Array
 
 VOID = -1
-"""In place of a region: what has no data, and what lies outside of the scene."""
+"""In place of a region: what has no data, and what lies outside of the class map."""
 EAST, SOUTH, WEST, NORTH = range(4)
 _E, _S, _W, _N = (1 << direction for direction in range(4))
 _DEGREE = np.array([bin(bits).count("1") for bits in range(16)], np.uint8)
@@ -24,7 +24,7 @@ class Borders:
     """Lines of corners, each with one region on its left and another on its right all along (y grows downwards).
 
     Attributes:
-        points: float64 [p, 2], x and y in pixels of the scene: the lines' corners, one line after another.
+        points: float64 [p, 2], x and y in pixels of the class map: the lines' corners, one line after another.
         offsets: int64 [n + 1], where each line begins in ``points``.
         left: int64 [n], names of regions, or ``VOID``.
         right: int64 [n].
@@ -115,7 +115,7 @@ def trace(classes: UInt8Array, labels: Labels, names: Ints, top: int) -> BandBor
         classes: uint8 [h + 1, w + 2]: the last row before the band, its rows, and a column beyond either end.
         labels: int32 [h + 1, w + 2], of the same pixels.
         names: int64, of each label: the region's, or ``VOID``.
-        top: the band's first row in the scene.
+        top: the band's first row in the class map.
     """
     across, down = classes[:, 1:] != classes[:, :-1], classes[1:] != classes[:-1]
     sides = (down[:, 1:], across[1:], down[:, :-1], across[:-1])

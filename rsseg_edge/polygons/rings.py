@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rsseg_edge.scenes.borders import Borders
-from rsseg_edge.scenes.chains import Ints, rank
-from rsseg_edge.scenes.simplify import as_complex, swept
+from rsseg_edge.polygons.borders import Borders
+from rsseg_edge.polygons.chains import Ints, rank
+from rsseg_edge.polygons.simplify import as_complex, swept
 
 
 def polygons(borders: Borders, wanted: npt.NDArray[np.bool_], width: int) -> npt.NDArray[Any]:
@@ -18,7 +18,7 @@ def polygons(borders: Borders, wanted: npt.NDArray[np.bool_], width: int) -> npt
     Args:
         borders: all of the wanted regions', and any others.
         wanted: bool [names + 1], by name; the last is ``VOID``'s, False.
-        width: of the scene, in pixels.
+        width: of the class map, in pixels.
 
     Returns:
         shapely polygons, with the region on the left of every ring (y grows downwards).
