@@ -6,7 +6,7 @@ measured in one run whose memory is that of an ordinary inference.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -77,6 +77,37 @@ def expose_channels(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelP
             ]
         )
         outputs.append(part(name, "channels"))
+    return _finish(made, outputs, TensorProto.FLOAT)
+
+
+def expose_moments(model: onnx.ModelProto, channels: Mapping[str, int], strides: Mapping[str, int]) -> onnx.ModelProto:
+    """A copy that gives of tensors [B, C, H, W], C by ``channels``, the mean of x, ``part(name, "mean")`` [C], and that
+    of x xT, ``part(name, "second")`` [C, C], over every ``strides[name]``-th place."""
+    made, outputs = _copy(model)
+    constants = {"columns": [1], "start": [0], "end": [np.iinfo(np.int64).max], "second": [1]}
+    _constants(made, constants)
+    for i, (name, count) in enumerate(channels.items()):
+        rows, step, first, flat, some, turned, product, size, number = (
+            f"{_PREFIX}{what}{i}"
+            for what in ("rows", "step", "first", "flat", "some", "turned", "product", "size", "number")
+        )
+        _constants(made, {f"rows{i}": [count, -1], f"step{i}": [strides[name]]})
+        slice_of = [flat, *(f"{_PREFIX}{what}" for what in ("start", "end", "second")), step]
+        mean, second = part(name, "mean"), part(name, "second")
+        made.graph.node.extend(
+            [
+                helper.make_node("Transpose", [name], [first], perm=[1, 0, 2, 3]),
+                helper.make_node("Reshape", [first, rows], [flat]),
+                helper.make_node("Slice", slice_of, [some]),
+                helper.make_node("ReduceMean", [some, f"{_PREFIX}columns"], [mean], keepdims=0),
+                helper.make_node("Transpose", [some], [turned], perm=[1, 0]),
+                helper.make_node("MatMul", [some, turned], [product]),
+                helper.make_node("Shape", [some], [size], start=1),
+                helper.make_node("Cast", [size], [number], to=TensorProto.FLOAT),
+                helper.make_node("Div", [product, number], [second]),
+            ]
+        )
+        outputs += [mean, second]
     return _finish(made, outputs, TensorProto.FLOAT)
 
 

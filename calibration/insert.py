@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,50 +10,30 @@ import onnx
 from onnx import helper, numpy_helper
 
 from rsseg_edge.calibration.clipping import Range
-from rsseg_edge.calibration.sites import Site, Wiring
-
-Target = Literal["cpu", "tensorrt"]
-
-WEIGHT_LEVEL = 127
-"""Greatest integer of a weight."""
+from rsseg_edge.calibration.fuse import fuse
+from rsseg_edge.calibration.rounding import Rounding, raise_bias
+from rsseg_edge.calibration.sites import Site
+from rsseg_edge.calibration.steps import Step, Target, step_of, weight_integers
+from rsseg_edge.calibration.wiring import Wiring
 
 _BIAS_LIMIT = 2.0**30
 """Runtimes make an int32 of a bias, in steps of activation times weight."""
 
 
-@dataclass(frozen=True)
-class Step:
-    """How integers of a tensor become numbers: ``scale * (q - zero)``, ``signed`` 8 bits or not."""
-
-    scale: float
-    zero: int
-    signed: bool
-
-
-def step_of(bounds: Range, target: Target) -> Step:
-    """Steps of an activation's range.
-
-    Raises:
-        ValueError: the range is empty or not finite.
-    """
-    low, high = min(bounds[0], 0.0), max(bounds[1], 0.0)
-    if not (np.isfinite(low) and np.isfinite(high) and high > low):
-        raise ValueError(f"no range: {bounds}")
-    if target == "tensorrt":
-        return Step(_single(max(-low, high) / 127), 0, True)
-    scale = _single((high - low) / 255)
-    return Step(scale, int(np.clip(np.round(-low / scale), 0, 255)), False)
-
-
 def quantize(
-    model: onnx.ModelProto, sites: Sequence[Site], bounds: Mapping[str, Range], target: Target
+    model: onnx.ModelProto,
+    sites: Sequence[Site],
+    bounds: Mapping[str, Range],
+    target: Target,
+    roundings: Mapping[str, Rounding] | None = None,
 ) -> onnx.ModelProto:
     """A copy of a float32 graph in which some sites work on integers.
 
     Each site reads its activation through a Q/DQ pair and has an int8 weight with a DQ, steps per output channel; its
     bias stays a float for ``tensorrt``, and is an int32 with a DQ for ``cpu``. Sums of two tensors that are integers
     anyway become one, and what is enlarged for such a sum by repeating pixels, as in a feature pyramid, stays one.
-    For ``cpu`` a convolution also gives integers, without which ONNX Runtime has no kernel for it; a matrix product
+    For ``cpu`` blocks of mobile networks become operators of ours, which read and give floats; any other convolution also
+    gives integers, without which ONNX Runtime has no kernel for it; a matrix product
     gives floats, which is its faster form.
 
     Args:
@@ -63,12 +41,17 @@ def quantize(
         sites: of this graph; the others stay as they are.
         bounds: of every tensor that a site reads, and for ``cpu`` of those that a convolution gives.
         target: TensorRT takes symmetric int8 only; on a CPU uint8 is the faster form.
+        roundings: of weights, by the sites' nodes; any other weight becomes the nearest integers.
 
     Raises:
         ValueError: a range is missing or not finite.
     """
+    roundings = roundings or {}
     made = onnx.ModelProto()
     made.CopyFrom(model)
+    if target == "cpu":
+        fused = fuse(made, {site.node for site in sites}, bounds, roundings)
+        sites = [site for site in sites if site.node not in fused]
     wiring = Wiring(made)
     chosen = {site.node: site for site in sites}
     given = {s.output for s in sites if target == "cpu" and s.kind != "matrix product"} - wiring.outputs
@@ -92,7 +75,7 @@ def quantize(
                 for k, read in enumerate(node.input):
                     if read == name and not (node.name in chosen and k > 0):
                         node.input[k] = fresh
-    weights = _quantize_weights(made.graph, wiring, sites, steps, target)
+    weights = _quantize_weights(made.graph, wiring, sites, steps, target, roundings)
     _order(made.graph, added, weights)
     return made
 
@@ -133,18 +116,13 @@ def _pair(graph: onnx.GraphProto, name: str, step: Step, index: int) -> list[onn
     ]
 
 
-def weight_steps(
-    weight: npt.NDArray[np.float32], axis: int, levels: int, least: npt.NDArray[np.float64] | float = 0.0
-) -> npt.NDArray[np.float32]:
-    """Steps of a weight along its output channels, float32 [O], each at least ``least``."""
-    others = tuple(i for i in range(weight.ndim) if i != axis)
-    scale = np.maximum(np.abs(weight.astype(np.float64)).max(others) / levels, least)
-    scale[scale < np.finfo(np.float32).tiny] = 1.0 / levels  # a channel of zeros
-    return np.asarray(scale, np.float32)
-
-
 def _quantize_weights(
-    graph: onnx.GraphProto, wiring: Wiring, sites: Sequence[Site], steps: Mapping[str, Step], target: Target
+    graph: onnx.GraphProto,
+    wiring: Wiring,
+    sites: Sequence[Site],
+    steps: Mapping[str, Step],
+    target: Target,
+    roundings: Mapping[str, Rounding],
 ) -> list[onnx.NodeProto]:
     nodes = {node.name: node for node in graph.node}
     dequantizers: list[onnx.NodeProto] = []
@@ -155,9 +133,12 @@ def _quantize_weights(
         if len(node.input) > 2 and node.input[2] in wiring.constants:
             bias = np.abs(wiring.array(node.input[2]).astype(np.float64)).reshape(-1)
             least = bias / (steps[site.activation].scale * _BIAS_LIMIT)
-        scale = weight_steps(weight, site.axis, WEIGHT_LEVEL, least)
-        shape = [-1 if k == site.axis else 1 for k in range(weight.ndim)]
-        integers = np.clip(np.round(weight / scale.reshape(shape)), -WEIGHT_LEVEL, WEIGHT_LEVEL).astype(np.int8)
+        found = roundings.get(site.node)
+        if found is not None and (found.steps >= least).all():
+            raise_bias(wiring, node, found)
+            integers, scale = found.integers, found.steps
+        else:
+            integers, scale = weight_integers(weight, site.axis, least)
         base = f"{site.weight}/{i}"
         for array, what in ((integers, "integer"), (scale, "scale"), (np.zeros(scale.shape, np.int8), "zero")):
             graph.initializer.append(numpy_helper.from_array(array, f"{base}/{what}"))
@@ -206,8 +187,3 @@ def _order(
             ordered += added.get(name, ())
     del graph.node[:]
     graph.node.extend(ordered)
-
-
-def _single(value: float) -> float:
-    """A float32 above zero."""
-    return float(max(np.float32(value), np.finfo(np.float32).tiny))

@@ -9,8 +9,10 @@ import numpy as np
 
 from rsseg_edge.calibration.clipping import Method, Range, clip_range
 from rsseg_edge.calibration.histogram import Histogram
-from rsseg_edge.calibration.insert import Target, quantize
+from rsseg_edge.calibration.insert import quantize
+from rsseg_edge.calibration.rounding import Rounding
 from rsseg_edge.calibration.sites import Site
+from rsseg_edge.calibration.steps import Target
 from rsseg_edge.calibration.subject import Graphs
 
 
@@ -23,6 +25,7 @@ class Plan:
         sites: of each graph.
         kept: nodes that stay in float whatever comes, by graph, each with the reason.
         ranges: of each graph's tensors.
+        roundings: of each graph's 1x1 convolutions, by node.
         target: what runs the graphs.
         method: how ranges are clipped.
     """
@@ -31,6 +34,7 @@ class Plan:
     sites: Mapping[str, tuple[Site, ...]]
     kept: Mapping[str, Mapping[str, str]]
     ranges: Mapping[str, Mapping[str, Histogram]]
+    roundings: Mapping[str, Mapping[str, Rounding]]
     target: Target
     method: Method = "max"
 
@@ -47,7 +51,8 @@ class Plan:
         made = {}
         for name, graph in self.graphs.items():
             active = [site for site in self.sites[name] if self.block(name, site) not in floats]
-            made[name] = quantize(graph, active, self.bounds(name, active), self.target) if active else graph
+            bounds = self.bounds(name, active)
+            made[name] = quantize(graph, active, bounds, self.target, self.roundings[name]) if active else graph
         return made
 
     def bounds(self, graph: str, sites: Collection[Site]) -> dict[str, Range]:

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from rsseg_edge.bundle import Bundle
+from rsseg_edge.calibration.blocks import find_blocks
 from rsseg_edge.calibration.candidates import images
 from rsseg_edge.calibration.clipping import Method
-from rsseg_edge.calibration.insert import Target
 from rsseg_edge.calibration.plan import Plan, measured_tensors, without_unmeasured
 from rsseg_edge.calibration.ranges import Progress, Record, digest, measure_ranges
+from rsseg_edge.calibration.rounding import round_weights
 from rsseg_edge.calibration.search import (
     Closeness,
     Rung,
@@ -27,7 +28,9 @@ from rsseg_edge.calibration.search import (
 from rsseg_edge.calibration.selection import FEW, Candidates
 from rsseg_edge.calibration.sites import find_sites
 from rsseg_edge.calibration.smooth import channel_maxima, smooth, smoothable
+from rsseg_edge.calibration.steps import Target
 from rsseg_edge.calibration.subject import Decision, Feeds, Graphs, Subject, open_subject
+from rsseg_edge.calibration.wiring import Wiring
 from rsseg_edge.engines.agreement import THRESHOLDS
 from rsseg_edge.errors import RssegError
 from rsseg_edge.evaluation.confusion import ConfusionMatrix
@@ -39,6 +42,7 @@ HELD_OUT = 16
 _QUICK = 4
 """Views for what is only compared among alternatives."""
 _SMOOTHING = 16
+_ROUNDING = 64
 
 Say = Callable[[str], None]
 
@@ -225,11 +229,15 @@ def _measure(
     progress: Progress | None,
 ) -> tuple[Plan, Subject, int]:  # fmt: skip
     """Ranges of the smoothed graphs; those graphs take the place of the subject's."""
-    graphs, ranges, sites, kept, smoothed = {}, {}, {}, {}, 0
+    graphs, ranges, sites, kept, roundings, smoothed = {}, {}, {}, {}, {}, 0
     models = [bundle.manifest.files[name].encode() for name in subject.graphs]
     key = digest(iter([*models, *(view.tobytes() for view in views)]))
     for name, graph in subject.graphs.items():
         found, kept[name] = find_sites(graph)
+        if settings.target == "cpu":  # an operator of ours is the whole block
+            inner = {block.depth for block in find_blocks(Wiring(graph))}
+            kept[name] |= dict.fromkeys(inner, "in its block's operator, between products of integers")
+            found = [site for site in found if site.node not in inner]
         norms = smoothable(graph, found)
         maxima = channel_maxima(graph, list(norms), Feeds(subject, name, views[:_SMOOTHING]), progress)
         graphs[name] = smooth(graph, norms, maxima)
@@ -246,5 +254,6 @@ def _measure(
         if bad:
             say(f"warning: {name}: {len(bad)} nodes stay in float: values that are not finite")
         kept[name] = {**kept[name], **bad}
+        roundings[name] = round_weights(graphs[name], sites[name], Feeds(subject, name, views[:_ROUNDING]), progress)
     subject = replace(subject, graphs=graphs)
-    return Plan(graphs, sites, kept, ranges, settings.target), subject, smoothed
+    return Plan(graphs, sites, kept, ranges, roundings, settings.target), subject, smoothed

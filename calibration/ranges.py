@@ -100,7 +100,7 @@ def measure_ranges(
         expose_sizes(model, names).SerializeToString(), name="range measurement", threads=threads
     ).infer(samples[0])
     counts = {name: int(sizes[part(name, "size")]) for name in names}
-    strides = {name: _prime_from(count // SAMPLED) for name, count in counts.items() if count}
+    strides = {name: prime_from(count // SAMPLED) for name, count in counts.items() if count}
     engine = OnnxRuntimeEngine(expose(model, strides).SerializeToString(), name="range measurement", threads=threads)
     for index in range(done, len(samples)):
         told = engine.infer({**samples[index], PHASE: np.array([index], np.int64)})
@@ -158,7 +158,7 @@ def _write_down(record: Record, found: dict[str, Histogram], done: int) -> None:
         raise RssegError(f"cannot write {record.folder}: {error.strerror}; calibration stops here") from None
 
 
-def _prime_from(least: int) -> int:
+def prime_from(least: int) -> int:
     """The first prime from ``least`` on: a stride that shares no factor with a row would miss none of its columns."""
     number = max(least, 1)
     while number > 1 and any(number % factor == 0 for factor in range(2, int(number**0.5) + 1)):

@@ -8,9 +8,9 @@ from typing import Any
 
 from rsseg_edge.calibration.clipping import clip_range
 from rsseg_edge.calibration.histogram import Histogram
-from rsseg_edge.calibration.insert import WEIGHT_LEVEL
 from rsseg_edge.calibration.quantize import Quantized, Settings
 from rsseg_edge.calibration.search import Rung
+from rsseg_edge.calibration.steps import WEIGHT_LEVEL
 from rsseg_edge.evaluation.confusion import ConfusionMatrix
 from rsseg_edge.evaluation.report import to_json
 from rsseg_edge.machine import has_vnni, processor

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
 import onnx
 
-_CLAMPS = ("Relu", "Clip")
-"""What runtimes make part of the convolution before it."""
+from rsseg_edge.calibration.blocks import find_blocks
+from rsseg_edge.calibration.wiring import Wiring
 
 _COLORS = 4
 """Channels of an image at most: a convolution of so few gains little, and what was before it changes its layout."""
@@ -37,7 +34,7 @@ class Site:
 
     Attributes:
         node: its name.
-        kind: "conv of the image", "conv", "depthwise conv" or "matrix product".
+        kind: "conv of the image", "conv of a block", "conv", "depthwise conv" or "matrix product".
         activation: the tensor that it reads.
         weight: the initializer.
         axis: of the weight, along which its output channels lie.
@@ -54,38 +51,6 @@ class Site:
     block: str
 
 
-class Wiring:
-    """Who makes and who reads each tensor of a graph whose nodes have names."""
-
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self.graph = model.graph
-        self.makers = {name: node for node in model.graph.node for name in node.output}
-        self.readers: dict[str, list[onnx.NodeProto]] = {}
-        for node in model.graph.node:
-            for name in dict.fromkeys(node.input):
-                self.readers.setdefault(name, []).append(node)
-        self.outputs = {o.name for o in model.graph.output}
-
-    @cached_property
-    def constants(self) -> dict[str, onnx.TensorProto]:
-        """Initializers by name."""
-        return {tensor.name: tensor for tensor in self.graph.initializer}
-
-    def array(self, name: str) -> npt.NDArray[np.float32]:
-        """Values of an initializer."""
-        return np.asarray(onnx.numpy_helper.to_array(self.constants[name]))
-
-    def only_reader(self, name: str) -> onnx.NodeProto | None:
-        """The node that reads a tensor, where it is one and the tensor is no output of the graph."""
-        found = self.readers.get(name, [])
-        return found[0] if len(found) == 1 and name not in self.outputs else None
-
-    def after_clamp(self, name: str) -> str:
-        """The tensor itself, or what the clamp that alone reads it makes of it."""
-        reader = self.only_reader(name)
-        return str(reader.output[0]) if reader is not None and reader.op_type in _CLAMPS else name
-
-
 def find_sites(model: onnx.ModelProto) -> tuple[list[Site], dict[str, str]]:
     """Every site of a graph, and by name the nodes that would be one but stay higher, each with the reason.
 
@@ -96,12 +61,13 @@ def find_sites(model: onnx.ModelProto) -> tuple[list[Site], dict[str, str]]:
     fed = _reached(
         wiring, [i.name for i in model.graph.input if i.type.tensor_type.elem_type == onnx.TensorProto.UINT8]
     )
+    in_blocks = {name for block in find_blocks(wiring) for name in block.products}
     candidates, norms = [], 0
     for node in model.graph.node:
         norms += node.op_type == "LayerNormalization"
         site = _site(node, wiring, norms)
         if site is not None:
-            candidates.append(site)
+            candidates.append(replace(site, kind="conv of a block") if site.node in in_blocks else site)
     names = {site.node for site in candidates}
     kept: dict[str, str] = {}
     for site in candidates:

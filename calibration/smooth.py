@@ -16,7 +16,8 @@ from onnx import numpy_helper
 
 from rsseg_edge.calibration.exposed import expose_channels, part
 from rsseg_edge.calibration.ranges import Progress, Samples
-from rsseg_edge.calibration.sites import Site, Wiring
+from rsseg_edge.calibration.sites import Site
+from rsseg_edge.calibration.wiring import Wiring
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 
 STRENGTH = 0.5

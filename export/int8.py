@@ -13,12 +13,12 @@ import numpy as np
 import onnx
 
 from rsseg_edge.bundle import Bundle, Manifest
-from rsseg_edge.calibration.insert import Target
 from rsseg_edge.calibration.pictures import pareto_png, worst_views
 from rsseg_edge.calibration.quantize import Quantized, Settings, quantize_bundle
 from rsseg_edge.calibration.ranges import Progress
 from rsseg_edge.calibration.report import account
 from rsseg_edge.calibration.report_html import to_html
+from rsseg_edge.calibration.steps import Target
 from rsseg_edge.calibration.subject import Graphs
 from rsseg_edge.engines.agreement import THRESHOLDS
 from rsseg_edge.errors import UsageError

@@ -22,6 +22,7 @@ from rsseg_edge.export.images import gate_images
 from rsseg_edge.export.parity import Gate, Result, Run
 from rsseg_edge.export.precision import halve
 from rsseg_edge.export.request import Draft, Request, Say, training_of
+from rsseg_edge.export.rewrites import embed_queries, pool_resizes
 from rsseg_edge.models.decide import decide
 from rsseg_edge.models.segclip.network import SegCLIP, upsample
 from rsseg_edge.precision import Precision
@@ -45,9 +46,14 @@ def export_segclip(request: Request, say: Say) -> Draft:
     images = gate_images(request.images, GATE_IMAGES, lambda image: _prepare(image, manifest.input, request.size))
     gate = Gate(images, _read, say)
     graph, parity, precision = parent.graph, manifest.parity, Precision(name="fp32")
-    if parent.run is not None:  # a graph that was made just now: the trained network is its parent
+    run, before = parent.run, graph.SerializeToString()
+    embed_queries(graph)
+    pool_resizes(graph)
+    if run is None and graph.SerializeToString() != before:  # a bundle from before these rewrites
+        run = gate.run(onnx.load_from_string(before))
+    if run is not None:
         say(f"parity gate: {len(images.arrays)} images ({images.description})")
-        parity = gate.check(parent.run, graph, "fp32", parent.reference)
+        parity = gate.check(run, graph, "fp32", parent.reference)
     if request.precision == "fp16":
         fp32 = gate.run(graph)
         graph, keep = halve(graph, ({"image": image} for image in images.arrays), say)

@@ -27,11 +27,14 @@ using Sums = Vec;
 
 constexpr std::size_t kStep = kGroup * kLanes;  // weights of a vector of outputs for a group of codes
 constexpr int kMostVectors = kLanes == 16 ? 4 : 2;
-constexpr int kRows = 6;                          // pixels at a time: their sums fill the registers
 constexpr std::size_t kColumns = 8;               // of the depthwise convolution at a time
-constexpr std::size_t kHiddenBytes = 2u << 20;    // codes of hidden channels between the layers: the second cache and near it
-constexpr std::size_t kPixels = 16 * static_cast<std::size_t>(kRows);
+constexpr std::size_t kRing = 9 * 1024;           // floats of its rows that are at work: the first cache
+constexpr std::size_t kHiddenBytes = 1u << 20;    // codes of hidden channels between the layers: the second cache and near it
+constexpr std::size_t kPixels = 96;
 constexpr std::size_t kTasks = 8;
+
+// Pixels at a time beside V vectors of outputs: their sums fill the registers.
+constexpr int rows_beside(int vectors) { return (kLanes == 16 ? 24 : 12) / vectors < 16 ? (kLanes == 16 ? 24 : 12) / vectors : 16; }
 
 RSSEG_INLINE std::size_t over(std::size_t n, std::size_t by) { return (n + by - 1) / by; }
 RSSEG_INLINE std::size_t least(std::size_t a, std::size_t b) { return a < b ? a : b; }
@@ -121,7 +124,7 @@ RSSEG_INLINE Vec code_of(Vec x, const Steps& steps) { return clamp(x * steps.inv
 
 RSSEG_INLINE void store_codes(Code* p, Vec code) {
 #if defined(__AVX512VNNI__)
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtusepi32_epi8(_mm512_cvtps_epi32(code)));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_maskz_cvtusepi32_epi8(0xffff, _mm512_maskz_cvtps_epi32(0xffff, code)));
 #elif defined(RSSEG_VNNI)
     const Vec rounded = code + 12582912.0f;
     for (int i = 0; i < kLanes; ++i) p[i] = static_cast<Code>(lane(rounded, i) - 12582912.0f);
@@ -173,16 +176,24 @@ RSSEG_INLINE void multiply(const Code* rows, std::size_t stride, const Weight* w
     }
 }
 
-template <int R, int V, class Finish>
-RSSEG_INLINE void multiply_some(int count, const Code* rows, std::size_t stride, const Weight* weights, std::size_t groups, Finish& finish) {
-    if (count == R) {
-        multiply<R, V>(rows, stride, weights, groups, finish);
-        return;
+// All of some pixels: the last ones of them twice, where they are no multiple of what is done at a time. finish(i, v, sums)
+// takes pixel i's.
+template <int V, class Finish>
+RSSEG_INLINE void multiply_all(std::size_t pixels, const Code* rows, std::size_t stride, const Weight* weights, std::size_t groups,
+                               Finish& finish) {
+    constexpr int R = rows_beside(V);
+    const bool whole = pixels >= R;
+    for (std::size_t i = 0; i < pixels; i += whole ? R : 1) {
+        const std::size_t first = whole ? least(i, pixels - R) : i;
+        auto from = [&](int r, int v, Vec sums) { finish(first + static_cast<std::size_t>(r), v, sums); };
+        if (whole)
+            multiply<R, V>(rows + first * stride, stride, weights, groups, from);
+        else
+            multiply<1, V>(rows + first * stride, stride, weights, groups, from);
     }
-    if constexpr (R > 1) multiply_some<R - 1, V>(count, rows, stride, weights, groups, finish);
 }
 
-// f.template operator()<V>() with the number of vectors as a constant.
+// f.template run<V>() with the number of vectors as a constant.
 template <class F>
 RSSEG_INLINE void with_vectors(std::size_t vectors, F& f) {
     switch (vectors) {
@@ -194,16 +205,6 @@ RSSEG_INLINE void with_vectors(std::size_t vectors, F& f) {
 #endif
     }
 }
-
-// The depthwise convolution's rows of one panel as they come, the last `window` of them, with zeros beyond the image.
-template <std::size_t V>
-struct Ring {
-    static constexpr std::size_t kWide = V * kLanes;
-    float* data;
-    std::size_t window, width;  // width with the zeros
-
-    float* row(std::size_t y) const { return data + y % window * width * kWide; }
-};
 
 // Hidden channels of one panel, for some rows of the output.
 struct HiddenTask {
@@ -218,89 +219,95 @@ struct HiddenTask {
     template <int V>
     void run() {
         if (p.window == 3)
-            p.stride == 1 ? rows<V, 3, 1>() : rows<V, 3, 2>();
+            p.stride == 1 ? tiles<V, 3, 1>() : tiles<V, 3, 2>();
         else
-            p.stride == 1 ? rows<V, 5, 1>() : rows<V, 5, 2>();
+            p.stride == 1 ? tiles<V, 5, 1>() : tiles<V, 5, 2>();
     }
 
+    // Columns in tiles whose last K rows of the padded image stay in the first cache.
     template <int V, int K, int S>
-    void rows() {
-        const Ring<V> ring{scratch, K, p.width + 2 * K};
-        std::size_t ready = begin * S;  // rows of the padded image that the ring has or had
-        for (std::size_t y = begin; y < end; ++y) {
-            for (; ready < y * S + K; ++ready) fill<V, K>(ring, ready);
-            convolve<V, K, S>(ring, y);
+    void tiles() {
+        constexpr std::size_t wide = V * kLanes, room = kRing / (K * wide);
+        constexpr std::size_t columns = (room > K + kColumns * S ? (room - K) / S : kColumns) / kColumns * kColumns;
+        static_assert(K * wide * (columns * S + K) <= 2 * kRing, "what scratch was made for");
+        const std::size_t across = q_block_out(p.width, S, p.offset);
+        for (std::size_t left = 0; left < across; left += columns) {
+            const std::size_t right = least(left + columns, across);
+            const std::size_t from = left * S, to = (right - 1) * S + K;  // columns of the padded image
+            const auto row = [&](std::size_t y) { return scratch + y % K * (to - from) * wide; };
+            std::size_t ready = begin * S;  // rows of the padded image that are or were there
+            for (std::size_t y = begin; y < end; ++y) {
+                for (; ready < y * S + K; ++ready) fill<V>(row(ready), ready, from, to);
+                const float* rows[K];
+                RSSEG_UNROLL
+                for (int k = 0; k < K; ++k) rows[k] = row(y * S + static_cast<std::size_t>(k));
+                convolve<V, K, S>(rows, y, left, right);
+            }
         }
     }
 
-    // A row of the padded image.
-    template <int V, int K>
-    void fill(const Ring<V>& ring, std::size_t padded) {
-        constexpr std::size_t wide = Ring<V>::kWide;
-        const std::size_t before = K / 2 - p.offset;  // zeros above and to the left
-        float* row = ring.row(padded);
+    // Columns `from` to `to` of a row of the padded image, which begins `before` zeros above and left of the image.
+    template <int V>
+    void fill(float* row, std::size_t padded, std::size_t from, std::size_t to) {
+        constexpr std::size_t wide = V * kLanes;
+        const std::size_t before = p.window / 2 - p.offset;
         if (padded < before || padded >= p.height + before) {
-            std::memset(row, 0, ring.width * wide * sizeof(float));
+            std::memset(row, 0, (to - from) * wide * sizeof(float));
             return;
         }
-        std::memset(row, 0, before * wide * sizeof(float));
-        std::memset(row + (p.width + before) * wide, 0, K * wide * sizeof(float));
-        const std::size_t y = padded - before, first = Panels(p.hidden).begin(panel) * kLanes;
-        float* inner = row + before * wide;
+        const std::size_t inner = from < before ? before : from, outer = least(to, p.width + before), count = outer - inner;
+        std::memset(row, 0, (inner - from) * wide * sizeof(float));
+        std::memset(row + (outer - from) * wide, 0, (to - outer) * wide * sizeof(float));
+        float* target = row + (inner - from) * wide;
+        const std::size_t place = (padded - before) * p.width + inner - before, first = Panels(p.hidden).begin(panel) * kLanes;
         if (!p.expands) {
-            const float* source = image + y * p.width * p.channels + first;
+            const float* source = image + place * p.channels + first;
             const std::size_t some = least(p.channels - first, wide);
-            for (std::size_t i = 0; i < p.width; ++i, source += p.channels, inner += wide) {
+            for (std::size_t i = 0; i < count; ++i, source += p.channels, target += wide) {
                 std::size_t c = 0;
-                for (; c + kLanes <= some; c += kLanes) store(inner + c, load(source + c));
-                if (c < some) store(inner + c, load_partial(source + c, static_cast<int>(some - c)));
+                for (; c + kLanes <= some; c += kLanes) store(target + c, load(source + c));
+                if (c < some) store(target + c, load_partial(source + c, static_cast<int>(some - c)));
             }
             return;
         }
         const Layer& layer = parts.expand;
         const std::size_t depth = layer.groups * kGroup;
-        const Weight* weights = layer.codes + first * depth;
-        const Code* codes = x + y * p.width * depth;
         const Vec low = splat(p.limits[0]), high = splat(p.limits[1]);
         Vec factor[V], offset[V];
         RSSEG_UNROLL
         for (int v = 0; v < V; ++v) factor[v] = load(layer.factor + first + v * kLanes), offset[v] = load(layer.offset + first + v * kLanes);
-        for (std::size_t i = 0; i < p.width; i += kRows) {
-            float* target = inner + i * wide;
-            auto finish = [&](int r, int v, Vec sums) {
-                store(target + static_cast<std::size_t>(r) * wide + v * kLanes, clamp(sums * factor[v] + offset[v], low, high));
-            };
-            multiply_some<kRows, V>(static_cast<int>(least(p.width - i, kRows)), codes + i * depth, depth, weights, layer.groups, finish);
-        }
+        auto finish = [&](std::size_t i, int v, Vec sums) { store(target + i * wide + v * kLanes, clamp(sums * factor[v] + offset[v], low, high)); };
+        multiply_all<V>(count, x + place * depth, depth, layer.codes + first * depth, layer.groups, finish);
     }
 
     template <int V, int K, int S>
-    void convolve(const Ring<V>& ring, std::size_t y) {
-        const std::size_t first = Panels(p.hidden).begin(panel) * kLanes, across = q_block_out(p.width, S, p.offset);
-        const float* row[K];
-        RSSEG_UNROLL
-        for (int k = 0; k < K; ++k) row[k] = ring.row(y * S + static_cast<std::size_t>(k));
+    void convolve(const float* const (&rows)[K], std::size_t y, std::size_t left, std::size_t right) {
+        const std::size_t first = Panels(p.hidden).begin(panel) * kLanes, across = q_block_out(p.width, S, p.offset), count = right - left;
         const Steps steps(p.hidden_step);
         const Vec low = splat(p.limits[0]), high = splat(p.limits[1]);
-        Code* target = hidden + (y - top) * across * stride + first;
+        Code* target = hidden + ((y - top) * across + left) * stride + first;
+        const bool whole = count >= kColumns;
         for (int v = 0; v < V; ++v) {
             const float* taps = parts.depth.taps + first * K * K + v * kLanes;
             const Vec bias = load(parts.depth.bias + first + v * kLanes);
-            std::size_t i = 0;
-            for (; i + kColumns <= across; i += kColumns) columns<V, K, S, kColumns>(row, i, v, taps, bias, low, high, steps, target, stride);
-            for (; i < across; ++i) columns<V, K, S, 1>(row, i, v, taps, bias, low, high, steps, target, stride);
+            for (std::size_t i = 0; i < count; i += whole ? kColumns : 1) {
+                if (whole)
+                    columns<V, K, S, kColumns>(rows, least(i, count - kColumns), v, taps, bias, low, high, steps, target, stride);
+                else
+                    columns<V, K, S, 1>(rows, i, v, taps, bias, low, high, steps, target, stride);
+            }
         }
     }
 
     template <int V, int K, int S, std::size_t N>
-    RSSEG_INLINE void columns(const float* const (&row)[K], std::size_t i, int v, const float* taps, Vec bias, Vec low, Vec high,
-                                     const Steps& steps, Code* target, std::size_t stride) {
-        constexpr std::size_t wide = Ring<V>::kWide;
+    RSSEG_INLINE void columns(const float* const (&rows)[K], std::size_t i, int v, const float* taps, Vec bias, Vec low, Vec high,
+                              const Steps& steps, Code* target, std::size_t stride) {
+        constexpr std::size_t wide = V * kLanes;
         Vec sums[N];
         RSSEG_UNROLL
         for (std::size_t n = 0; n < N; ++n) sums[n] = bias;
         for (int ky = 0; ky < K; ++ky) {
-            const float* source = row[ky] + i * S * wide + v * kLanes;
+            const float* source = rows[ky] + i * S * wide + v * kLanes;
             RSSEG_UNROLL
             for (int kx = 0; kx < K; ++kx) {
                 const Vec tap = load(taps + static_cast<std::size_t>(ky * K + kx) * wide);
@@ -334,33 +341,34 @@ struct OutputTask {
             factor[v] = load(layer.factor + from), offset[v] = load(layer.offset + from);
             count[v] = static_cast<int>(least(p.outputs - from, kLanes));
         }
-        for (std::size_t i = 0; i < pixels; i += kRows) {
-            auto finish = [&](int r, int v, Vec sums) {
-                const std::size_t place = (i + static_cast<std::size_t>(r)) * p.outputs + first + static_cast<std::size_t>(v) * kLanes;
-                Vec made = sums * factor[v] + offset[v];
-                if (count[v] == kLanes) {
-                    made += p.addend_everywhere ? load(addend + place) : one;
-                    store(output + place, clamp(made, low, high));
-                } else {
-                    made += p.addend_everywhere ? load_partial(addend + place, count[v]) : one;
-                    store_partial(output + place, clamp(made, low, high), count[v]);
-                }
-            };
-            multiply_some<kRows, V>(static_cast<int>(least(pixels - i, kRows)), hidden + i * stride, stride, layer.codes + first * depth,
-                                    layer.groups, finish);
-        }
+        auto finish = [&](std::size_t i, int v, Vec sums) {
+            const std::size_t place = i * p.outputs + first + static_cast<std::size_t>(v) * kLanes;
+            Vec made = sums * factor[v] + offset[v];
+            if (count[v] == kLanes) {
+                made += p.addend_everywhere ? load(addend + place) : one;
+                store(output + place, clamp(made, low, high));
+            } else {
+                made += p.addend_everywhere ? load_partial(addend + place, count[v]) : one;
+                store_partial(output + place, clamp(made, low, high), count[v]);
+            }
+        };
+        multiply_all<V>(pixels, hidden, stride, layer.codes + first * depth, layer.groups, finish);
     }
 };
 
 void encode(const float* x, std::size_t pixels, std::size_t channels, const Steps& steps, Code* codes) {
     const std::size_t depth = grouped(channels);
+    if (depth == channels) {  // without room between pixels they are one row
+        channels *= pixels;
+        pixels = 1;
+    }
     for (std::size_t i = 0; i < pixels; ++i, x += channels, codes += depth) {
         std::size_t c = 0;
         for (; c + kLanes <= channels; c += kLanes) store_codes(codes + c, code_of(load(x + c), steps));
         if (c < channels) {
             Code last[kLanes];
             store_codes(last, code_of(load_partial(x + c, static_cast<int>(channels - c)), steps));
-            std::memcpy(codes + c, last, (depth - c) * sizeof(Code));
+            std::memcpy(codes + c, last, (pixels == 1 ? channels - c : depth - c) * sizeof(Code));
         }
     }
 }
@@ -394,7 +402,6 @@ bool q_block(const QBlock& p, const Threads& threads) {
     if (!shared) return false;
     auto* codes = reinterpret_cast<Code*>(shared.take(over(pixels * depth * sizeof(Code), 64) * 16));
     auto* between = reinterpret_cast<Code*>(shared.take(0));
-    const std::size_t ring = p.window * (p.width + 2 * p.window) * kMostVectors * kLanes;
     volatile bool failed = false;
     for (std::size_t b = 0; b < p.batch; ++b) {
         const float* image = p.x + b * pixels * p.channels;
@@ -411,7 +418,7 @@ bool q_block(const QBlock& p, const Threads& threads) {
             // Rows are cut where there are few panels and many rows: each cut computes rows of hidden channels twice.
             const std::size_t cuts = least(over(kTasks / 2, hidden.count), over(rows, 16));
             auto first = [&](std::size_t i) {
-                Scratch own(ring);
+                Scratch own(2 * kRing);
                 if (!own) {
                     failed = true;
                     return;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from rsseg_edge.engines.base import Arrays, Done, EngineAbsentError, Pending
 from rsseg_edge.engines.halves import widen_halves
+from rsseg_edge.engines.wanted import only_for
 from rsseg_edge.errors import RssegError
 from rsseg_edge.kernels.registry import calls_operators, ort_library
 from rsseg_edge.machine import computes_halves, has_vnni
@@ -32,6 +34,7 @@ class OnnxRuntimeEngine:
             :mod:`rsseg_edge.engines.halves`; False runs it as it is, which is nearer to what a GPU makes of it.
 
     Attributes:
+        outputs: names of the graph's outputs.
         kernels: the library of compiled kernels in use; None where there is none or the graph needs none.
         gpu: whether it runs on the GPU.
 
@@ -52,30 +55,20 @@ class OnnxRuntimeEngine:
     ) -> None:
         if widen and not gpu and not computes_halves():
             model = widen_halves(model)
-        self._name, self.gpu = name, gpu
-        providers = _gpu_providers() if gpu else [_CPU]
+        self._name, self.gpu, self._threads = name, gpu, threads
+        self._providers = _gpu_providers() if gpu else [_CPU]
         self.kernels = ort_library() if kernels and not gpu and calls_operators(model) else None
-        if self.kernels is not None:
-            try:
-                self._session = _session(model, threads, self.kernels, providers)
-                self._needed_only = _needed_only()
-                return
-            except (
-                Exception
-            ):  # whatever is wrong with the library, the bodies compute the same; a bad model fails again
-                self.kernels = None
         try:
-            self._session = _session(model, threads, None, providers)
+            self._session = self._load(model)
         except Exception as error:  # ONNX Runtime raises its own classes, which derive from Exception directly
             raise RssegError(f"{name}: ONNX Runtime {_version()} cannot load it: {_first_line(error)}") from None
-        self._needed_only = _needed_only()
+        self.outputs: tuple[str, ...] = tuple(o.name for o in self._session.get_outputs())
+        self._computed, self._used = frozenset(self.outputs), set[frozenset[str]]()
+        # Of a large model the memory is worth more than the time.
+        self._model = model if len(self.outputs) > 1 and len(model) <= _KEPT else None
+        self._lock = threading.Lock()
         if gpu and _CUDA not in self._session.get_providers():  # it goes on with the CPU and tells only its log
             raise EngineAbsentError("ONNX Runtime's CUDA provider does not start here")
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """Names of the graph's outputs."""
-        return tuple(o.name for o in self._session.get_outputs())
 
     def start(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> Pending:
         """Run once. See :class:`rsseg_edge.engines.base.Engine`."""
@@ -85,7 +78,7 @@ class OnnxRuntimeEngine:
         """Run once. See :class:`rsseg_edge.engines.base.Engine`."""
         names = tuple(outputs) if outputs is not None else self.outputs
         try:
-            results = self._session.run(list(names), dict(inputs), self._needed_only)
+            results = self._session_for(frozenset(names)).run(list(names), dict(inputs))
         except Exception as error:
             raise RssegError(f"{self._name}: inference failed: {_first_line(error)}") from None
         return dict(zip(names, results, strict=True))
@@ -93,7 +86,37 @@ class OnnxRuntimeEngine:
     def close(self) -> None:
         """Drop the session; ONNX Runtime frees its memory with it."""
         del self._session
+        self._model = None
 
+    def _load(self, model: bytes) -> Any:
+        if self.kernels is not None:
+            try:
+                return _session(model, self._threads, self.kernels, self._providers)
+            except (
+                Exception
+            ):  # the library is to blame, then the bodies compute the same; or the model, which fails again
+                self.kernels = None
+        return _session(model, self._threads, None, self._providers)
+
+    def _session_for(self, wanted: frozenset[str]) -> Any:
+        """A session that computes what is wanted and, as long as that does not change to and fro, nothing else."""
+        with self._lock:
+            if self._model is not None and wanted != self._computed and wanted <= set(self.outputs):
+                again = wanted in self._used
+                target = frozenset(self.outputs) if again else wanted
+                if target != self._computed:
+                    part = only_for(self._model, target)
+                    del self._session  # before the next: the memory of a run is its
+                    self._session = self._load(part)
+                    self._computed = target
+                if again:
+                    self._model = None
+            self._used.add(wanted)
+            return self._session
+
+
+_KEPT = 32 << 20
+"""Bytes of a model that is kept, to compute a part of it alone when its runs ask for that."""
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -109,15 +132,6 @@ def has_cuda_provider() -> bool:
     import onnxruntime as ort
 
     return _CUDA in ort.get_available_providers()
-
-
-def _needed_only() -> Any:
-    """Options of a run: nodes that no wanted output depends on are left out, as in every other runtime."""
-    import onnxruntime as ort
-
-    options = ort.RunOptions()
-    options.only_execute_path_to_fetches = True
-    return options
 
 
 def _session(model: bytes, threads: int | None, library: Path | None, providers: list[str]) -> Any:

@@ -8,12 +8,13 @@ import pytest
 onnx = pytest.importorskip("onnx")
 
 from rsseg_edge.calibration.clipping import clip_range  # noqa: E402
-from rsseg_edge.calibration.insert import quantize, step_of, weight_steps  # noqa: E402
+from rsseg_edge.calibration.insert import quantize  # noqa: E402
 from rsseg_edge.calibration.plan import measured_tensors, without_unmeasured  # noqa: E402
 from rsseg_edge.calibration.prepare import prepare  # noqa: E402
 from rsseg_edge.calibration.ranges import measure_ranges  # noqa: E402
 from rsseg_edge.calibration.sites import find_sites  # noqa: E402
 from rsseg_edge.calibration.smooth import channel_maxima, smooth, smoothable  # noqa: E402
+from rsseg_edge.calibration.steps import step_of, weight_steps  # noqa: E402
 from rsseg_edge.engines import onnxruntime as onnxruntime_engine  # noqa: E402
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine  # noqa: E402
 from rsseg_edge.export.precision import to_fp16  # noqa: E402

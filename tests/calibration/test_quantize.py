@@ -168,7 +168,7 @@ def test_the_search_gives_back_as_few_blocks_as_it_can(least: int) -> None:
 def test_kinds_that_are_slow_as_integers_stay_in_float_until_none_is(graph, monkeypatch: pytest.MonkeyPatch) -> None:
     model = prepare(graph)
     sites = {"model.onnx": tuple(find_sites(model)[0])}
-    plan = Plan({"model.onnx": model}, sites, {"model.onnx": {}}, {"model.onnx": {}}, "cpu")
+    plan = Plan({"model.onnx": model}, sites, {"model.onnx": {}}, {"model.onnx": {}}, {"model.onnx": {}}, "cpu")
     saved = {"conv of the image": -3.0, "depthwise conv": -1.0, "conv": 8.0, "matrix product": 0.05}  # ms by integers
 
     def latencies(subject, alternatives, view, of):

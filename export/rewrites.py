@@ -1,0 +1,168 @@
+"""What a traced graph computes, with less work: rewrites that are exact but for the order of roundings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import count
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+Shape = list[tuple[int, str]]
+"""Of each axis a factor and a symbol, which is empty for a number."""
+
+
+def embed_queries(model: onnx.ModelProto) -> None:
+    """Let a last 1x1 convolution of pixels act on the queries that they are multiplied with.
+
+    q (W x + b) is (q W) x + q b, and queries are some dozens where pixels are ten thousands. What is resized between, as
+    for masked attention, is resized before the convolution as well as after it. Where the convolution's result is an
+    output of the graph it stays for those who ask for it.
+    """
+    for node in list(model.graph.node):
+        if node.op_type == "Conv":
+            _embed(model.graph, node)
+
+
+def pool_resizes(model: onnx.ModelProto) -> None:
+    """Bilinear reductions by an even factor become means: each value is that of the four pixels in the middle of a square.
+
+    ONNX Runtime takes ten times longer to find that out at every pixel.
+    """
+    graph = model.graph
+    shapes = _shapes(graph)
+    fresh = count()
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        factor = _reduction(node, shapes)
+        nodes += [node] if factor is None else _means(graph, node, factor, fresh)
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _embed(graph: onnx.GraphProto, conv: onnx.NodeProto) -> None:
+    constants = {t.name: t for t in graph.initializer}
+    weight = constants.get(conv.input[1])
+    if weight is None or len(conv.input) < 3 or conv.input[2] not in constants:
+        return
+    attributes = {a.name: helper.get_attribute_value(a) for a in conv.attribute}
+    outputs, inputs = weight.dims[:2]
+    plain = attributes.get("strides", [1, 1]) == [1, 1] and not any(attributes.get("pads", []))
+    if list(weight.dims) != [inputs, inputs, 1, 1] or attributes.get("group", 1) != 1 or not plain:
+        return
+    readers = _readers(graph)
+    reading = readers.get(conv.output[0], [])
+    ends = [_products(reader, readers) for reader in reading]
+    if not reading or any(end is None for end in ends):
+        return
+    kernel, bias = (numpy_helper.to_array(constants[name]) for name in conv.input[1:3])
+    both, pixels, axes = f"{conv.name}/queries", [0, inputs, inputs + 1], f"{conv.name}/last"
+    matrix = np.concatenate([kernel.reshape(outputs, inputs), bias.reshape(-1, 1)], 1)
+    graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(matrix), both))
+    graph.initializer.append(numpy_helper.from_array(np.array([-1], np.int64), axes))
+    for at in pixels:
+        graph.initializer.append(numpy_helper.from_array(np.array([at], np.int64), f"{both}/{at}"))
+    for reader in reading:
+        reader.input[0] = conv.input[0]
+    for product in [product for end in ends for product in end or ()]:
+        place, base, given = list(graph.node).index(product), product.output[0], product.output[0]
+        made = [helper.make_node("MatMul", [product.input[0], both], [f"{base}/queries"], f"{product.name}/queries")]
+        for what, first in (("weights", 0), ("shift", 1)):
+            bounds = [f"{both}/{pixels[first]}", f"{both}/{pixels[first + 1]}", axes]
+            made.append(helper.make_node("Slice", [f"{base}/queries", *bounds], [f"{base}/{what}"], f"{base}/{what}"))
+        shifted = helper.make_node("Add", [f"{base}/product", f"{base}/shift"], [given], f"{product.name}/shifted")
+        product.input[0], product.output[0] = f"{base}/weights", f"{base}/product"
+        graph.node.insert(place + 1, shifted)
+        for node in reversed(made):
+            graph.node.insert(place, node)
+    if conv.output[0] not in {o.name for o in graph.output}:
+        graph.node.remove(conv)
+
+
+def _products(reader: onnx.NodeProto, readers: dict[str, list[onnx.NodeProto]]) -> list[onnx.NodeProto] | None:
+    """The products whose right factor comes of a reader by resizing and flattening alone; None where others read it."""
+    found = []
+    following = readers.get(reader.output[0], [])
+    if reader.op_type == "Resize":
+        below = [_products(node, readers) if node.op_type == "Reshape" else None for node in following]
+        return None if not below or any(b is None for b in below) else [p for b in below for p in b or ()]
+    if reader.op_type != "Reshape" or not following:
+        return None
+    for node in following:
+        if node.op_type != "MatMul" or node.input[1] != reader.output[0] or node.input[0] == reader.output[0]:
+            return None
+        found.append(node)
+    return found
+
+
+def _means(graph: onnx.GraphProto, node: onnx.NodeProto, factor: int, fresh: count[int]) -> list[onnx.NodeProto]:
+    source, base = node.input[0], f"{node.name}/mean"
+    if factor == 2:
+        return [helper.make_node("AveragePool", [source], [node.output[0]], base, kernel_shape=[2, 2], strides=[2, 2])]
+    number = next(fresh)
+
+    def constant(value: Sequence[int]) -> str:
+        name = f"{base}/{number}/{'_'.join(map(str, value))}"
+        if all(t.name != name for t in graph.initializer):
+            graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), name))
+        return name
+
+    made = []
+    for axis in (2, 3):  # rows first: they lie together
+        parts = []
+        for first in (factor // 2 - 1, factor // 2):
+            parts.append(f"{base}/{axis}/{first}")
+            bounds = [constant([first]), constant([np.iinfo(np.int64).max]), constant([axis]), constant([factor])]
+            made.append(helper.make_node("Slice", [source, *bounds], [parts[-1]], parts[-1]))
+        source = f"{base}/{axis}"
+        made.append(helper.make_node("Add", parts, [source], source))
+    quarter = f"{base}/quarter"
+    graph.initializer.append(numpy_helper.from_array(np.array(0.25, np.float32), quarter))
+    return [*made, helper.make_node("Mul", [source, quarter], [node.output[0]], base)]
+
+
+def _reduction(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int | None:
+    """The even factor by which a node reduces both sides of a tensor [B, C, H, W] bilinearly."""
+    if node.op_type != "Resize" or node.input[0] not in shapes or node.output[0] not in shapes:
+        return None
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    mode = attributes.get("coordinate_transformation_mode", b"half_pixel")
+    if attributes.get("mode") != b"linear" or mode not in (b"half_pixel", b"pytorch_half_pixel"):
+        return None
+    before, after = shapes[node.input[0]], shapes[node.output[0]]
+    if attributes.get("antialias", 0) or len(before) != 4 or before[:2] != after[:2]:
+        return None
+    factors = {
+        a // b if a_symbol == b_symbol and a % b == 0 else 0
+        for (a, a_symbol), (b, b_symbol) in zip(before[2:], after[2:], strict=True)
+    }
+    factor = factors.pop()
+    return factor if not factors and factor >= 2 and factor % 2 == 0 else None
+
+
+def _shapes(graph: onnx.GraphProto) -> dict[str, Shape]:
+    """Of the tensors whose sides the graph states as numbers, or as multiples of one symbol each."""
+    found: dict[str, Shape] = {}
+    for value in (*graph.value_info, *graph.output, *graph.input):
+        sides: Shape = []
+        for dim in value.type.tensor_type.shape.dim:
+            match = re.fullmatch(r"(?:(\d+)\*)?([A-Za-z_]\w*)", dim.dim_param)
+            if dim.dim_value:
+                sides.append((dim.dim_value, ""))
+            elif match:
+                sides.append((int(match[1] or 1), match[2]))
+            else:
+                break
+        else:
+            found[value.name] = sides
+    return found
+
+
+def _readers(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in dict.fromkeys(node.input):
+            readers.setdefault(name, []).append(node)
+    return readers
