@@ -114,7 +114,7 @@ def _is_point(node: onnx.NodeProto, wiring: Wiring) -> bool:
         return False
     weight, attributes = shape
     plain = attributes.get("group", 1) == 1 and attributes.get("strides", [1, 1]) == [1, 1]
-    return weight[2:] == [1, 1] and plain and not any(attributes.get("pads", []))
+    return weight[2:] == [1, 1] and plain and attributes.get("pads", [0] * 4) == [0] * 4
 
 
 def _depthwise(node: onnx.NodeProto, wiring: Wiring) -> tuple[int, int] | None:

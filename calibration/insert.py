@@ -32,9 +32,9 @@ def quantize(
     Each site reads its activation through a Q/DQ pair and has an int8 weight with a DQ, steps per output channel; its
     bias stays a float for ``tensorrt``, and is an int32 with a DQ for ``cpu``. Sums of two tensors that are integers
     anyway become one, and what is enlarged for such a sum by repeating pixels, as in a feature pyramid, stays one.
-    For ``cpu`` blocks of mobile networks become operators of ours, which read and give floats; any other convolution also
-    gives integers, without which ONNX Runtime has no kernel for it; a matrix product
-    gives floats, which is its faster form.
+    For ``cpu`` blocks of mobile networks become operators of ours, which read and give floats; any other convolution
+    also gives integers, without which ONNX Runtime has no kernel for it; a matrix product gives floats, which is its
+    faster form.
 
     Args:
         model: nodes have names.

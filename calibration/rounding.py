@@ -1,9 +1,9 @@
 """Weights of 1x1 convolutions to the integers that change the least of what comes of real images.
 
-Rounding to the nearest integer treats every error alike; what follows a clamp is never negative, so that errors of a row
-add up to a shift of its output. Weights are rounded one column after the other, and what each rounding changes is made up
-for by the columns that follow (Frantar et al., "GPTQ", ICLR 2023); what is left of the shift goes into the bias (Nagel et
-al., "Data-free quantization through weight equalization and bias correction", ICCV 2019).
+Rounding to the nearest integer treats every error alike; what comes of a clamp is never negative, so that errors of a
+row add up to a shift of its output. Weights are rounded one column after the other, and what each rounding changes is
+made up for by the columns that follow (Frantar et al., "GPTQ", ICLR 2023); what is left of the shift goes into the bias
+(Nagel et al., "Data-free quantization through weight equalization and bias correction", ICCV 2019).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PLACES = 1024
 """About so many places of a tensor are looked at in an image."""
 
 DAMPING = 0.01
-"""Share of the mean square of a channel that is added to all: few images do not tell channels apart that hardly vary."""
+"""Share of a channel's mean square that is added to all: few images do not tell apart what hardly varies."""
 
 _MOST = 2048
 """Channels: the moments of more would take 32 MB and more a layer."""

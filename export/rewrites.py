@@ -17,9 +17,9 @@ Shape = list[tuple[int, str]]
 def embed_queries(model: onnx.ModelProto) -> None:
     """Let a last 1x1 convolution of pixels act on the queries that they are multiplied with.
 
-    q (W x + b) is (q W) x + q b, and queries are some dozens where pixels are ten thousands. What is resized between, as
-    for masked attention, is resized before the convolution as well as after it. Where the convolution's result is an
-    output of the graph it stays for those who ask for it.
+    q (W x + b) is (q W) x + q b, and queries are some dozens where pixels are ten thousands. What is resized between,
+    as for masked attention, is resized before the convolution as well as after it. Where the convolution's result is
+    an output of the graph it stays for those who ask for it.
     """
     for node in list(model.graph.node):
         if node.op_type == "Conv":
@@ -27,7 +27,7 @@ def embed_queries(model: onnx.ModelProto) -> None:
 
 
 def pool_resizes(model: onnx.ModelProto) -> None:
-    """Bilinear reductions by an even factor become means: each value is that of the four pixels in the middle of a square.
+    """Bilinear reductions by an even factor become means of the four pixels in the middle of each square.
 
     ONNX Runtime takes ten times longer to find that out at every pixel.
     """

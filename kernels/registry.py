@@ -23,8 +23,8 @@ class Op:
         attributes: names of its integer attributes.
         output: name and shape of the one output.
         triton: whether it has a Triton kernel and a TensorRT plugin of ours.
-        codes: whether it works on 8-bit codes. Calibration puts such an operator into a graph, no network calls it; and a
-            value near the middle of two codes may become either, so that faces agree to a code's step alone.
+        codes: whether it works on 8-bit codes. Calibration puts such an operator into a graph, no network calls it; and
+            a value near the middle of two codes may become either, so that faces agree to a code's step alone.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A block of a mobile network on 8-bit codes, in ONNX standard operators that round floats to what the codes stand for."""
+"""A block of a mobile network on 8-bit codes, in ONNX standard operators: floats, rounded to what codes stand for."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def function_text() -> str:
     """The function in ONNX's text format; it computes in the precision of its inputs."""
     head = """
 <opset_import: ["" : 18], domain: "rsseg">
-QInvertedResidual <channels, stride, offset> (x, x_step, expand_weight, expand_step, expand_bias, depth_weight, depth_bias,
-    hidden_step, project_weight, project_step, project_bias, addend, limits) => (output)
+QInvertedResidual <channels, stride, offset> (x, x_step, expand_weight, expand_step, expand_bias, depth_weight,
+    depth_bias, hidden_step, project_weight, project_step, project_bias, addend, limits) => (output)
 {"""
     expand = codes("seen", "x", "x_step") + layer("expand", "seen_rounded")
     expand += "    wide_raised = Max(expand_made, low)\n    wide = Min(wide_raised, high)\n"

@@ -51,6 +51,5 @@ def q_inverted_residual(
         [B, h, w, D], h and w being H and W less the offset, over the stride, rounded up.
     """
     wide = F.linear(rounded(x, x_step), whole(expand_weight, expand_step), expand_bias).clamp(limits[0], limits[1])
-    return q_separable_conv(
-        wide, depth_weight, depth_bias, hidden_step, project_weight, project_step, project_bias, addend, limits, channels, stride, offset
-    )  # fmt: skip
+    middle = (depth_weight, depth_bias, hidden_step, project_weight, project_step, project_bias)
+    return q_separable_conv(wide, *middle, addend, limits, channels, stride, offset)

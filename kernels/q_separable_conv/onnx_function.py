@@ -9,7 +9,7 @@ def function_text() -> str:
     """The function in ONNX's text format; it computes in the precision of its inputs."""
     head = """
 <opset_import: ["" : 18], domain: "rsseg">
-QSeparableConv <channels, stride, offset> (x, depth_weight, depth_bias, hidden_step, project_weight, project_step, project_bias,
-    addend, limits) => (output)
+QSeparableConv <channels, stride, offset> (x, depth_weight, depth_bias, hidden_step, project_weight, project_step,
+    project_bias, addend, limits) => (output)
 {"""
     return head + PRELUDE + "    wide = Identity(x)\n" + rest() + "}\n"
