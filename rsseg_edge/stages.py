@@ -142,6 +142,6 @@ class Link(Generic[T]):
                 self._changed.wait_for(lambda: self._items or self._ended)
                 if not self._items:
                     return
-                item = self._items.popleft()
+                taken = [self._items.popleft()]
                 self._changed.notify_all()
-            yield item
+            yield taken.pop()  # kept by nobody here while the next one is waited for: it may be large

@@ -81,10 +81,10 @@ def bare_rate(model: str, precision: PrecisionName | None, threads: int | None, 
     segmenter = rsseg_edge.load(model, precision=precision, threads=threads)
     image = generate_scene(0, tile, tile, gsd=0.5).image
     queries = segmenter.queries(image)
-    segmenter.scores(image, queries)
+    segmenter.start_scores(image, queries)()
     count, begin = 0, time.perf_counter()
     while time.perf_counter() - begin < seconds:
-        segmenter.scores(image, queries)
+        segmenter.start_scores(image, queries)()
         count += 1
     return count * tile * tile / (time.perf_counter() - begin)
 

@@ -58,10 +58,10 @@ class OfItsWindow:
     def queries(self, image: Any) -> SceneQueries:
         return SceneQueries(np.full((1, 1), image.mean(), np.float32), np.ones((1, 2), np.float32))
 
-    def scores(self, image: Any, queries: SceneQueries | None = None) -> Any:
+    def start_scores(self, image: Any, queries: SceneQueries | None = None) -> Any:
         cells = image.astype(np.float32).mean(2).reshape(image.shape[0] // 4, 4, image.shape[1] // 4, 4).mean((1, 3))
         bright = 1 / (1 + np.exp(((queries or self.queries(image)).masks[0, 0] - cells) / 16))
-        return np.stack([1 - bright, bright])
+        return lambda: np.stack([1 - bright, bright])
 
     def decide(self, scores: Any) -> Any:
         return scores.argmax(0).astype(np.uint8), (255 * scores.max(0)).astype(np.uint8)
