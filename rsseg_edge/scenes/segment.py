@@ -168,7 +168,8 @@ class BandRun:
         reader = self.scene.reader
         for row in range(plan.first_window(bands.start), bands.stop):
             for column in range(len(plan.columns.starts)):
-                image = window_image(self.scene, plan, plan.rows.starts[row], plan.columns.starts[column])
+                top, left = plan.rows.starts[row], plan.columns.starts[column]
+                image = window_image(self.scene, plan, top, left, (plan.rows.tile, plan.columns.tile))
                 yield _Read(row, column, image)
             if row >= bands.start:
                 top, bottom = plan.bounds[row : row + 2]

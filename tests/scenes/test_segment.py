@@ -75,7 +75,7 @@ def test_windows_that_share_the_queries_of_the_scene_agree_wherever_they_lie(sce
         with Scene(str(scene), Options()) as opened:
             axes = [Axis(length, 128, 32, 8, 4, 32, offset) for length in (opened.geo.height, opened.geo.width)]
             plan = Plan(*axes, opened.geo.height, opened.geo.width)
-            queries = survey(opened, segmenter, plan, Clock()) if shared else None
+            queries = survey(opened, segmenter, plan, (128, 128), Clock()) if shared else None
             BandRun(opened, segmenter, plan, queries, made.append).run(range(len(plan.ready)))
         return np.concatenate([band.class_map for band in made])
 
