@@ -160,7 +160,7 @@ def main() -> None:
         engine = report["engine"]
         rate = engine["pixels"] / report["seconds"]
         inside = engine["pixels"] / engine["seconds"]
-        in_bands = rate * (1 - engine["survey_windows"] / engine["windows"])
+        in_bands = (engine["windows"] - engine["survey_windows"]) * given.tile**2 / report["seconds"]
         print(f"{size} x {size}: peak {report['peak_mb']:.0f} MB, {report['seconds']:.0f} s, ", end="")
         print(f"{size * size / report['seconds'] / 1e6:.2f} Mpixel/s, {report['polygons']} polygons;")
         print(f"  seen by the network {rate / 1e6:.2f} Mpixel/s over the whole run, ", end="")

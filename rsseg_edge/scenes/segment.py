@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -58,6 +59,19 @@ class _Read:
     failures: tuple[Failure, ...] = ()
 
 
+@contextmanager
+def _alone() -> Iterator[None]:
+    """OpenCV works on the threads that ask: its own would take the network's cores."""
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
 @dataclass(eq=False)
 class BandRun:
     """Segments consecutive bands of a scene.
@@ -105,7 +119,8 @@ class BandRun:
         for thread in threads:
             thread.start()
         try:
-            self._infer(read, seen)
+            with _alone():
+                self._infer(read, seen)
         except ClosedError:
             pass  # a thread behind failed, and its error is told below
         finally:
@@ -121,6 +136,7 @@ class BandRun:
         for item in read:
             scores: Scores | None = None
             if item.image is not None:
+                seen.settle()  # what the network gives is large: no more than one is blended while the next is made
                 with self.clock.window(item.image):
                     scores = self.segmenter.start_scores(item.image, self.queries)
             seen.put((scores, item))

@@ -1,9 +1,15 @@
+from collections.abc import Callable
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from rsseg_edge.scenes import thumbnail
+from rsseg_edge.scenes.layers import Layers
+from rsseg_edge.scenes.quicklook import quick_look
 from rsseg_edge.scenes.reading import Box
+from rsseg_edge.scenes.scene import Options, Scene
 from rsseg_edge.scenes.thumbnail import EMPTY, Thumbnail
 
 HEIGHT, WIDTH = 700, 530
@@ -60,3 +66,33 @@ def test_what_is_coarser_than_the_picture_is_left_to_be_read() -> None:
     found = Thumbnail(HEIGHT, WIDTH)
     found.show(Box(0, 0, HEIGHT, WIDTH), np.zeros((70, 53, 3), np.uint8))
     assert len(list(found.missing())) == 9
+
+
+@pytest.mark.parametrize("nodata", [None, 0])
+def test_a_quick_look_reads_what_was_not_shown(
+    write_scene: Callable[..., Path],
+    tmp_path: Path,
+    scene: np.ndarray,
+    nodata: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pixels = np.maximum(scene, 1).transpose(2, 0, 1)
+    if nodata is not None:
+        pixels[:, 300:340, 100:200] = nodata
+    layers = Layers(tmp_path, HEIGHT, WIDTH)
+    layers.create()
+    path = str(write_scene(tmp_path / "a.tif", pixels, nodata=nodata))
+    with Scene(path, Options()) as opened:
+        expected = quick_look(opened, layers).image
+    with Scene(path, Options()) as opened:
+        opened.thumbnail = Thumbnail(HEIGHT, WIDTH)
+        for top in range(0, HEIGHT, 100):
+            rows = min(120, HEIGHT - top)
+            opened.read(Box(top, 0, rows, WIDTH), (rows, WIDTH))
+        again: list[Box] = []
+        read = opened.read
+        monkeypatch.setattr(opened, "read", lambda box, shape: again.append(box) or read(box, shape))
+        found = quick_look(opened, layers).image
+    assert bool(again) == (nodata is not None)
+    assert ((found == EMPTY).all(2) == (expected == EMPTY).all(2)).all()
+    assert np.abs(found.astype(int) - expected).mean() < 3
