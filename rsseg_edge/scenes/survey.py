@@ -18,8 +18,8 @@ from rsseg_edge.segmenters.scene_queries import SceneQueries
 from rsseg_edge.types import UInt8Array
 
 SIDE = 768
-"""Pixels of the survey's windows: with six of them in place of four of twice the side, mIoU over Dubai stays as it was to
-0.1 %, for three eighths of the work. More of them, or smaller ones, bring nothing."""
+"""Pixels of the survey's windows: with six of them in place of four of twice the side, mIoU over Dubai stays as it was
+to 0.1 %, for three eighths of the work. More of them, or smaller ones, bring nothing."""
 ONE_IN, AT_LEAST, AT_MOST = 16, 6, 48
 """Windows of the survey: one for so many of the scene's, but at least and at most so many."""
 
