@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -95,14 +96,16 @@ class ScoringSegmenter(Protocol):
         """The queries that one window of a scene gives rise to; None where the model has none.
 
         Args:
-            image: as for :meth:`scores`.
+            image: as for :meth:`start_scores`.
 
         Raises:
             RssegError: the engine failed.
         """
 
-    def scores(self, image: UInt8Array, queries: SceneQueries | None = None) -> npt.NDArray[np.float32]:
-        """Scores of one window, at its own scale.
+    def start_scores(
+        self, image: UInt8Array, queries: SceneQueries | None = None
+    ) -> Callable[[], npt.NDArray[np.float32]]:
+        """Run the network on one window, at its own scale.
 
         Args:
             image: uint8 [H, W, 3] RGB; sides are multiples of ``spec.multiple_of`` and of ``score_stride``, and those
@@ -110,7 +113,8 @@ class ScoringSegmenter(Protocol):
             queries: that all windows of the scene share; None takes the window's own.
 
         Returns:
-            float32 [Q, H / score_stride, W / score_stride], such that means of them are scores again.
+            What makes scores of the network's answer, to be called once, by any thread, while the network is at the
+            next window: float32 [Q, H / score_stride, W / score_stride], such that means of them are scores again.
 
         Raises:
             RssegError: the engine failed, or the bundle's graph gives no scores.

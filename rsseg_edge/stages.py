@@ -123,6 +123,17 @@ class Link(Generic[T]):
             self._items.append(item)
             self._changed.notify_all()
 
+    def settle(self) -> None:
+        """Wait until the reader has taken all that was put.
+
+        Raises:
+            ClosedError: nobody reads any more.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: not self._items or self._refused)
+            if self._refused:
+                raise ClosedError
+
     def end(self) -> None:
         """The writer puts nothing more."""
         with self._changed:
@@ -142,6 +153,6 @@ class Link(Generic[T]):
                 self._changed.wait_for(lambda: self._items or self._ended)
                 if not self._items:
                     return
-                item = self._items.popleft()
+                taken = [self._items.popleft()]
                 self._changed.notify_all()
-            yield item
+            yield taken.pop()  # kept by nobody here while the next one is waited for: it may be large

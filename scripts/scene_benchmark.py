@@ -81,10 +81,10 @@ def bare_rate(model: str, precision: PrecisionName | None, threads: int | None, 
     segmenter = rsseg_edge.load(model, precision=precision, threads=threads)
     image = generate_scene(0, tile, tile, gsd=0.5).image
     queries = segmenter.queries(image)
-    segmenter.scores(image, queries)
+    segmenter.start_scores(image, queries)()
     count, begin = 0, time.perf_counter()
     while time.perf_counter() - begin < seconds:
-        segmenter.scores(image, queries)
+        segmenter.start_scores(image, queries)()
         count += 1
     return count * tile * tile / (time.perf_counter() - begin)
 
@@ -160,7 +160,7 @@ def main() -> None:
         engine = report["engine"]
         rate = engine["pixels"] / report["seconds"]
         inside = engine["pixels"] / engine["seconds"]
-        in_bands = rate * (1 - engine["survey_windows"] / engine["windows"])
+        in_bands = (engine["windows"] - engine["survey_windows"]) * given.tile**2 / report["seconds"]
         print(f"{size} x {size}: peak {report['peak_mb']:.0f} MB, {report['seconds']:.0f} s, ", end="")
         print(f"{size * size / report['seconds'] / 1e6:.2f} Mpixel/s, {report['polygons']} polygons;")
         print(f"  seen by the network {rate / 1e6:.2f} Mpixel/s over the whole run, ", end="")

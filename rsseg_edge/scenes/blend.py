@@ -12,6 +12,7 @@ from rsseg_edge.segmenter import ScoringSegmenter
 from rsseg_edge.types import UInt8Array
 
 Scores = npt.NDArray[np.float32]
+_Places = npt.NDArray[np.float64]  # in cells: 0 is the middle of the first
 CHUNK = (64, 2048)
 """Output rows and columns that are enlarged at once: their scores stay in the processor's cache, or near it."""
 
@@ -100,8 +101,6 @@ def decide_band(cells: Cells, plan: Plan, segmenter: ScoringSegmenter) -> tuple[
 
     Scores are interpolated linearly between the middles of their cells, then a class is chosen.
     """
-    import cv2
-
     top, bottom = plan.bounds[cells.band], plan.bounds[cells.band + 1]
     class_map = np.empty((bottom - top, plan.width), np.uint8)
     confidence = np.empty_like(class_map)
@@ -112,13 +111,7 @@ def decide_band(cells: Cells, plan: Plan, segmenter: ScoringSegmenter) -> tuple[
         for first_column in range(0, plan.width, CHUNK[1]):
             columns = _positions(first_column, min(first_column + CHUNK[1], plan.width), across)
             x0, x1 = _reach(columns, cells.scores.shape[2])
-            from_output = np.array([[1 / across, 0, columns[0] - x0], [0, 1 / down, rows[0] - y0]])
-            scores = np.empty((len(cells.scores), len(rows), len(columns)), np.float32)
-            for plane, enlarged in zip(cells.scores[:, y0:y1, x0:x1], scores, strict=True):
-                cv2.warpAffine(
-                    plane, from_output, enlarged.shape[::-1], dst=enlarged,
-                    flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
-                )  # fmt: skip
+            scores = _interpolated(cells.scores[:, y0:y1, x0:x1], rows - y0, columns - x0, plan.scale)
             place = (
                 slice(first_row - top, first_row - top + len(rows)),
                 slice(first_column, first_column + len(columns)),
@@ -127,11 +120,33 @@ def decide_band(cells: Cells, plan: Plan, segmenter: ScoringSegmenter) -> tuple[
     return class_map, confidence
 
 
-def _positions(first: int, last: int, scale: float) -> npt.NDArray[np.float64]:
-    """Of output pixels first to last, in cells: 0 is the middle of the first."""
+def _interpolated(scores: Scores, rows: _Places, columns: _Places, scale: tuple[float, float]) -> Scores:
+    """Scores [Q, h, w] at evenly spaced rows and columns of theirs."""
+    import cv2
+
+    planes, height, width = scores.shape
+    if scale[0].is_integer() and scale[1].is_integer():  # a scene as it is: a tenth of the time, and the same values
+        down, across = int(scale[0]), int(scale[1])
+        whole = np.empty((planes, height * down, width * across), np.float32)
+        for plane, enlarged in zip(scores, whole, strict=True):
+            cv2.resize(plane, enlarged.shape[::-1], dst=enlarged, interpolation=cv2.INTER_LINEAR)
+        top, left = round((rows[0] + 0.5) * down - 0.5), round((columns[0] + 0.5) * across - 0.5)
+        return whole[:, top : top + len(rows), left : left + len(columns)]
+    from_output = np.array([[1 / scale[1], 0, columns[0]], [0, 1 / scale[0], rows[0]]])
+    result = np.empty((planes, len(rows), len(columns)), np.float32)
+    for plane, enlarged in zip(scores, result, strict=True):
+        cv2.warpAffine(
+            plane, from_output, enlarged.shape[::-1], dst=enlarged,
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+    return result
+
+
+def _positions(first: int, last: int, scale: float) -> _Places:
+    """Of output pixels first to last."""
     return np.asarray((np.arange(first, last) + 0.5) / scale - 0.5, np.float64)
 
 
-def _reach(positions: npt.NDArray[np.float64], cells: int) -> tuple[int, int]:
+def _reach(positions: _Places, cells: int) -> tuple[int, int]:
     """First and end of the cells that positions are interpolated from."""
     return max(0, int(np.floor(positions[0]))), min(cells, int(np.floor(positions[-1])) + 2)

@@ -15,7 +15,7 @@ class Clock:
     """Where the time went.
 
     Attributes:
-        engine: seconds in the network.
+        engine: seconds in the network; where that is on a GPU, until it was sent off.
         pixels: that the network saw, those of overlaps and of the survey every time.
         windows: that it saw.
         survey: of them, how many were those of the survey.

@@ -124,9 +124,4 @@ class _Key:
 @lru_cache(maxsize=1)
 def _model(key: _Key, threads: int | None) -> ScoringModel:
     """Once a worker."""
-    import cv2
-
-    threads = key.request.threads or threads
-    if threads is not None:
-        cv2.setNumThreads(threads)  # Dask tells the other libraries
-    return open_model(key.request, threads)[0]
+    return open_model(key.request, key.request.threads or threads)[0]

@@ -12,8 +12,9 @@ from typing import Any
 from rsseg_edge.errors import RssegError
 from rsseg_edge.sinks.part_file import named_errors
 
-CACHE = 48 << 20
-"""Bytes of decoded blocks that GDAL keeps; its default is a twentieth of the machine's memory."""
+CACHE = 64 << 20
+"""Bytes of decoded blocks that GDAL keeps: a row of windows of a scene 10,000 pixels wide, of which the next row wants
+some again. Its default is a twentieth of the machine's memory."""
 
 FULL = 64 << 10
 """Bytes that a full disk may have left: less than what did not fit."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rsseg_edge.errors import UsageError
 from rsseg_edge.polygons.polygonizer import Regions
@@ -18,6 +19,10 @@ from rsseg_edge.types import ClassTable
 
 FORMATS = {"gpkg": "GPKG", "fgb": "FlatGeobuf", "geojson": "GeoJSON"}
 LAYER = "polygons"
+BATCH = 8192
+"""Polygons that are appended at once: to open a GeoPackage and close it again takes as long as to write a thousand."""
+
+_Columns = list[npt.NDArray[Any]]  # the polygons as WKB, then their attributes
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
@@ -36,7 +41,7 @@ def parse_formats(text: str) -> tuple[str, ...]:
 
 
 def append_polygons(regions: Iterable[Regions], geo: GeoReference, table: ClassTable, folder: Path) -> Iterator[int]:
-    """Write regions into a file for :func:`publish_polygons` as they come; no more than a batch of them is in memory.
+    """Write regions into a file for :func:`publish_polygons` as they come; at most a few thousand are in memory.
 
     Attributes of each: ``class``, ``class_index``, ``area_m2`` (of its pixels) and ``confidence`` (mean, 0..1).
 
@@ -54,11 +59,21 @@ def append_polygons(regions: Iterable[Regions], geo: GeoReference, table: ClassT
     """
     # One file is appended to; the others are copied from it as a stream: FlatGeobuf is written in one go.
     first = folder / f"{LAYER}.gpkg"
-    with _named(first):
-        _append(first, Regions.none(), geo, table, create=True)
+    with _named(first), _unsynced():
+        first.unlink(missing_ok=True)
+        _append(first, [_columns(Regions.none(), geo, table)], geo)
+        waiting: list[_Columns] = []
+        count = 0
         for batch in regions:
-            _append(first, batch, geo, table)
+            if len(batch):
+                waiting.append(_columns(batch, geo, table))
+                count += len(batch)
+            if count >= BATCH:
+                _append(first, waiting, geo)
+                waiting, count = [], 0
             yield len(batch)
+        if waiting:
+            _append(first, waiting, geo)
 
 
 def publish_polygons(count: int, folder: Path, path: Path, formats: Sequence[str]) -> None:
@@ -89,31 +104,34 @@ def publish_polygons(count: int, folder: Path, path: Path, formats: Sequence[str
         first.unlink()
 
 
-def _append(path: Path, batch: Regions, geo: GeoReference, table: ClassTable, *, create: bool = False) -> None:
-    import pyogrio.raw
+def _columns(batch: Regions, geo: GeoReference, table: ClassTable) -> _Columns:
     import shapely
 
-    if not len(batch) and not create:
-        return
-    if create:
-        path.unlink(missing_ok=True)
     a, _, c, _, e, f = geo.transform
     placed = shapely.transform(batch.polygon, lambda xy: xy * np.array([a, e]) + np.array([c, f]))
+    return [
+        shapely.to_wkb(placed),
+        np.array(table.names, dtype=object)[batch.class_index],
+        batch.class_index.astype(np.int32),
+        batch.area.round(3),
+        batch.confidence.round(4),
+    ]
+
+
+def _append(path: Path, batches: Sequence[_Columns], geo: GeoReference) -> None:
+    import pyogrio.raw
+
+    polygons, *attributes = (np.concatenate(column) for column in zip(*batches, strict=True))
     pyogrio.raw.write(
         path,
-        shapely.to_wkb(placed),
-        field_data=[
-            np.array(table.names, dtype=object)[batch.class_index],
-            batch.class_index.astype(np.int32),
-            batch.area.round(3),
-            batch.confidence.round(4),
-        ],
+        polygons,
+        field_data=attributes,
         fields=["class", "class_index", "area_m2", "confidence"],
         layer=LAYER,
         driver="GPKG",
         geometry_type="Polygon",
         crs=geo.wkt,
-        append=not create,
+        append=path.exists(),
     )
 
 
@@ -137,6 +155,21 @@ def _copy(source: Path, made: Path, driver: str, count: int) -> None:
     found = pyogrio.read_info(made, force_feature_count=True)["features"]
     if found != count:
         raise OSError(f"{found} of {count} polygons arrived; is the disk full?")
+
+
+@contextmanager
+def _unsynced() -> Iterator[None]:
+    """SQLite waits for the disk at no append: a file that is cut short by a kill is made anew, and
+    :func:`~rsseg_edge.scenes.raster.publish` waits once."""
+    import pyogrio
+
+    name = "OGR_SQLITE_SYNCHRONOUS"
+    before = pyogrio.get_gdal_config_option(name)
+    pyogrio.set_gdal_config_options({name: "OFF"})
+    try:
+        yield
+    finally:
+        pyogrio.set_gdal_config_options({name: before})
 
 
 @contextmanager

@@ -9,13 +9,9 @@ import numpy.typing as npt
 
 from rsseg_edge.postprocess.overlay import Overlay
 from rsseg_edge.scenes.layers import Layers
-from rsseg_edge.scenes.reading import Box
 from rsseg_edge.scenes.scene import Scene
+from rsseg_edge.scenes.thumbnail import EMPTY, Thumbnail
 from rsseg_edge.types import NO_DATA, UInt8Array
-
-LONG_SIDE = 1600
-EMPTY = 255  # the grey of no data
-CHUNK = 64  # rows of the picture that are read at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,20 +44,20 @@ class QuickLook:
 
 
 def quick_look(scene: Scene, layers: Layers) -> QuickLook:
-    """Scale a scene and its class map down to ``LONG_SIDE``.
+    """Scale a scene and its class map down; what its thumbnail was not shown is read.
 
     Raises:
         RssegError: something cannot be read.
     """
     height, width = scene.geo.height, scene.geo.width
-    scale = min(1.0, LONG_SIDE / max(height, width))
-    h, w = max(1, round(height * scale)), max(1, round(width * scale))
-    image = np.full((h, w, 3), EMPTY, np.uint8)
+    thumbnail = scene.thumbnail or Thumbnail(height, width)
+    image = thumbnail.image
+    h, w = image.shape[:2]
     rows = ((np.arange(h) + 0.5) * height / h).astype(np.int64)
     columns = ((np.arange(w) + 0.5) * width / w).astype(np.int64)
     class_map = np.stack([layers.read("classes", int(row), int(row) + 1)[0, columns] for row in rows])
-    for top in range(0, h, CHUNK):
-        bottom = min(top + CHUNK, h)
-        part, valid = scene.read(Box(top * height / h, 0, (bottom - top) * height / h, width), (bottom - top, w))
-        image[top:bottom][valid] = part[valid]
+    for part, box in thumbnail.missing():
+        read, valid = scene.read(box, (part.stop - part.start, w))
+        image[part] = EMPTY
+        image[part][valid] = read[valid]
     return QuickLook(image, class_map)

@@ -19,11 +19,10 @@ from rsseg_edge.scenes.areas import csv_table
 from rsseg_edge.scenes.clock import Clock
 from rsseg_edge.scenes.follow import Follower
 from rsseg_edge.scenes.gdal import environment
-from rsseg_edge.scenes.layers import Layers
 from rsseg_edge.scenes.outcome import SceneOutcome, finished, report
 from rsseg_edge.scenes.polygon_files import publish_polygons
 from rsseg_edge.scenes.probe import SceneInput
-from rsseg_edge.scenes.quicklook import QuickLook, quick_look
+from rsseg_edge.scenes.quicklook import quick_look
 from rsseg_edge.scenes.raster import write_class_cog, write_confidence_cog, write_probability_cog
 from rsseg_edge.scenes.reading import united
 from rsseg_edge.scenes.scene import Scene
@@ -31,14 +30,15 @@ from rsseg_edge.scenes.segment import Band, BandRun
 from rsseg_edge.scenes.settings import SceneRequest, plan_windows
 from rsseg_edge.scenes.stac import software_version, stac_item
 from rsseg_edge.scenes.stretch import Stretch
-from rsseg_edge.scenes.survey import survey
+from rsseg_edge.scenes.survey import survey, survey_sides
+from rsseg_edge.scenes.thumbnail import Thumbnail
 from rsseg_edge.scenes.units import Pool, Task, consecutive, layers_of, open_model, store
 from rsseg_edge.scenes.web_map import web_map
 from rsseg_edge.scenes.windows import Plan
 from rsseg_edge.scenes.work import Work
 from rsseg_edge.segmenter import open_in_precision
 from rsseg_edge.segmenters.scene_queries import SceneQueries
-from rsseg_edge.sinks.images import write_png
+from rsseg_edge.sinks.images import encode_png
 from rsseg_edge.sinks.part_file import named_errors, write_file
 
 Progress = Callable[[int, int], None]
@@ -105,6 +105,7 @@ class SceneJob:
             with Work(folder, settings, plan.bounds, plan.width, layers_of(self.request, self.segmenter.table)) as work:
                 try:
                     self._prepare(scene, work)
+                    scene.thumbnail = Thumbnail(scene.geo.height, scene.geo.width)
                 except UsageError:
                     work.remove()
                     raise
@@ -153,7 +154,7 @@ class SceneJob:
 
     def _queries(self, scene: Scene, plan: Plan, work: Work, clock: Clock) -> SceneQueries | None:
         def look() -> dict[str, Any] | None:
-            queries = survey(scene, self.segmenter, plan, clock)
+            queries = survey(scene, self.segmenter, plan, survey_sides(plan, self.segmenter.spec), clock)
             # They come up again where they leave a hole; a run that goes on does not look at the scene a second time.
             scene.reader.failures.clear()
             return None if queries is None else queries.to_json()
@@ -209,9 +210,18 @@ class SceneJob:
     ) -> SceneOutcome:
         request, table, layers, geo = self.request, self.segmenter.table, work.layers, scene.geo
         path = request.out / name
-        files = {"classes": f"{name}.tif"}
+        files = {"classes": f"{name}.tif", "quicklook": f"{name}.png", "map": f"{name}.html"}
+        overlay = Overlay(table, table.selected(request.classes_only), request.alpha)
+
+        def look() -> tuple[bytes, str]:
+            with environment():  # GDAL's settings reach no other thread
+                picture = quick_look(scene, layers)
+            drawn = encode_png(request.out / files["quicklook"], picture.overlay(overlay)[..., ::-1])
+            follower.finish()
+            return drawn, web_map(name, picture, geo, table, follower.areas.classes(table))
+
         with ThreadPoolExecutor(1) as beside:
-            looking = beside.submit(_quick_look, scene, layers)
+            looking = beside.submit(look)
             write_class_cog(layers, geo, table, request.out / files["classes"])
             if request.confidence:
                 files["confidence"] = f"{name}.confidence.tif"
@@ -220,18 +230,16 @@ class SceneJob:
                 files["probabilities"] = f"{name}.probabilities.tif"
                 write_probability_cog(layers, geo, table, request.out / files["probabilities"])
 
-        follower.finish()
+        drawn, page = looking.result()
         polygons, counter = follower.polygons, follower.areas
         if request.polygons:
             publish_polygons(polygons, work.folder, path, request.polygons)
         files |= {f"polygons_{format}": f"{name}.{format}" for format in request.polygons}
         areas = counter.classes(table)
-        files |= {"areas": f"{name}.csv", "quicklook": f"{name}.png", "map": f"{name}.html", "report": f"{name}.json"}
+        files |= {"areas": f"{name}.csv", "report": f"{name}.json"}
         write_file(request.out / files["areas"], csv_table(areas).encode())
-        look = looking.result()
-        overlay = Overlay(table, table.selected(request.classes_only), request.alpha)
-        write_png(request.out / files["quicklook"], look.overlay(overlay)[..., ::-1])
-        write_file(request.out / files["map"], web_map(name, look, geo, table, areas).encode())
+        write_file(request.out / files["quicklook"], drawn)
+        write_file(request.out / files["map"], page.encode())
         item = stac_item(name, scene.path, geo, table, settings["model"], files, scene.tags)
         write_file(request.out / f"{name}.stac.json", item.encode())
         outcome = SceneOutcome(
@@ -241,12 +249,6 @@ class SceneJob:
         # Last of all: it says that the scene is finished.
         write_file(request.out / files["report"], json.dumps(report(outcome, settings, table), indent=2).encode())
         return outcome
-
-
-def _quick_look(scene: Scene, layers: Layers) -> QuickLook:
-    """On a thread of its own, to which GDAL's settings do not reach."""
-    with environment():
-        return quick_look(scene, layers)
 
 
 def scene_names(scenes: Sequence[SceneInput]) -> list[str]:

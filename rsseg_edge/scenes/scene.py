@@ -16,6 +16,7 @@ from rsseg_edge.scenes.gdal import REMOTE, environment, reason
 from rsseg_edge.scenes.georeference import GeoReference
 from rsseg_edge.scenes.reading import Box, Reader
 from rsseg_edge.scenes.stretch import Stretch
+from rsseg_edge.scenes.thumbnail import Thumbnail
 from rsseg_edge.types import UInt8Array
 
 SAMPLE = 256  # pixels a side of the places that a stretch is measured on
@@ -49,6 +50,7 @@ class Scene:
         percentiles: for a stretch to be measured by; None where the stored values are 0..255 as they are.
         stretch: from stored values to 0..255; to be set where ``percentiles`` is.
         reader: reads windows, and knows what could not be read.
+        thumbnail: is shown what is read; to be set where a picture is wanted.
 
     Raises:
         UsageError: the file is none that can be segmented; the message says what it lacks.
@@ -77,6 +79,7 @@ class Scene:
             self.reader = Reader(self._dataset, path, self.bands)
             self.percentiles = options.percentiles or (None if kind == np.uint8 else (2.0, 98.0))
             self.stretch: Stretch | None = None
+            self.thumbnail: Thumbnail | None = None
         except BaseException:
             self._dataset.close()
             raise
@@ -103,7 +106,10 @@ class Scene:
 
         values, valid = self.reader.read(box, shape)
         image = np.asarray(cv2.merge(list(values)), np.uint8) if self.stretch is None else self.stretch(values)
-        if not valid.all() and valid.any():
+        if valid.all():
+            if self.thumbnail is not None:
+                self.thumbnail.show(box, image)
+        elif valid.any():
             image[~valid] = np.rint(image[valid].mean(axis=0, dtype=np.float64)).astype(np.uint8)
         return image, valid
 

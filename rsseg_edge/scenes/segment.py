@@ -1,9 +1,10 @@
-"""Bands of a scene, one after another: reading, inference and writing at the same time, each on its own thread."""
+"""Bands of a scene: reading, inference, blending and writing at the same time, each on a thread of its own."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +24,8 @@ from rsseg_edge.stages import ClosedError, Link
 from rsseg_edge.types import NO_DATA, UInt8Array
 
 AHEAD = 2  # windows that are read before they are needed
+
+Scores = Callable[[], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,19 @@ class _Read:
     image: UInt8Array | None = None
     valid: npt.NDArray[np.bool_] | None = None
     failures: tuple[Failure, ...] = ()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """OpenCV works on the threads that ask: its own would take the network's cores."""
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 @dataclass(eq=False)
@@ -88,42 +104,67 @@ class BandRun:
             RssegError: the scene cannot be read any more, the engine failed, or ``on_band`` raised it.
         """
         read: Link[_Read] = Link(AHEAD)
+        seen: Link[tuple[Scores | None, _Read]] = Link(1)
         made: Link[tuple[Cells | None, _Read]] = Link(1)
         errors: list[BaseException] = []
         threads = [
             threading.Thread(target=work, args=(errors,), name=f"rsseg-{name}", daemon=True)
             for name, work in (
                 ("read", lambda errors: self._read_all(bands, read, errors)),
+                ("blend", lambda errors: self._blend_all(bands, seen, made, errors)),
                 ("write", lambda errors: self._write_all(made, errors)),
             )
         ]
         for thread in threads:
             thread.start()
         try:
-            self._infer(bands, read, made)
+            with _alone():
+                self._infer(read, seen)
         except ClosedError:
-            pass  # the writer failed, and its error is told below
+            pass  # a thread behind failed, and its error is told below
         finally:
             read.refuse()
-            made.end()
+            seen.end()
             for thread in threads:
                 while thread.is_alive():
                     thread.join(timeout=0.2)
         if errors:
             raise errors[0]
 
-    def _infer(self, bands: range, read: Link[_Read], made: Link[tuple[Cells | None, _Read]]) -> None:
-        blender = Blender(self.plan, bands.start)
+    def _infer(self, read: Link[_Read], seen: Link[tuple[Scores | None, _Read]]) -> None:
         for item in read:
-            if item.column is None:
-                if item.row >= bands.start:
-                    made.put((blender.finish(item.row), item))
-                continue
+            scores: Scores | None = None
             if item.image is not None:
+                seen.settle()  # what the network gives is large: no more than one is blended while the next is made
                 with self.clock.window(item.image):
-                    scores = self.segmenter.scores(item.image, self.queries)
-                blender.add(item.row, item.column, scores)
-            self.on_window(item.row, item.column)
+                    scores = self.segmenter.start_scores(item.image, self.queries)
+            seen.put((scores, item))
+            del scores  # holds what the network gave, which is the blender's now
+            if item.column is not None:
+                self.on_window(item.row, item.column)
+
+    def _blend_all(
+        self,
+        bands: range,
+        given: Link[tuple[Scores | None, _Read]],
+        out: Link[tuple[Cells | None, _Read]],
+        errors: list[BaseException],
+    ) -> None:
+        blender = Blender(self.plan, bands.start)
+        try:
+            for scores, item in given:
+                if item.column is None:
+                    out.put((blender.finish(item.row), item))
+                elif scores is not None:
+                    blender.add(item.row, item.column, scores())
+                del scores, item  # before the next is waited for
+        except ClosedError:
+            pass
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            given.refuse()
+            out.end()
 
     def _read_all(self, bands: range, out: Link[_Read], errors: list[BaseException]) -> None:
         try:
@@ -142,7 +183,8 @@ class BandRun:
         reader = self.scene.reader
         for row in range(plan.first_window(bands.start), bands.stop):
             for column in range(len(plan.columns.starts)):
-                image = window_image(self.scene, plan, plan.rows.starts[row], plan.columns.starts[column])
+                top, left = plan.rows.starts[row], plan.columns.starts[column]
+                image = window_image(self.scene, plan, top, left, (plan.rows.tile, plan.columns.tile))
                 yield _Read(row, column, image)
             if row >= bands.start:
                 top, bottom = plan.bounds[row : row + 2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -218,13 +218,17 @@ class OpenVocabularySegmenter:
     def queries(self, image: UInt8Array) -> None:
         """See :class:`rsseg_edge.segmenter.ScoringSegmenter`: the words are the same in every window."""
 
-    def scores(self, image: UInt8Array, queries: SceneQueries | None = None) -> npt.NDArray[np.float32]:
+    def start_scores(
+        self, image: UInt8Array, queries: SceneQueries | None = None
+    ) -> Callable[[], npt.NDArray[np.float32]]:
         """See :class:`rsseg_edge.segmenter.ScoringSegmenter`; the scores are the words' cosines."""
         import cv2
 
         cosines = self._cosines(self._cut(image), self.vocabulary)
         height, width = (side // self.score_stride for side in image.shape[:2])
-        return np.stack([cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in cosines])
+        # Now, though it could be later: cosines at full size are the most that this network keeps.
+        scores = np.stack([cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in cosines])
+        return lambda: scores
 
     def decide(self, scores: npt.NDArray[np.float32]) -> tuple[UInt8Array, UInt8Array]:
         """See :class:`rsseg_edge.segmenter.ScoringSegmenter`."""

@@ -18,6 +18,8 @@ Floats = npt.NDArray[np.float32]
 ALONE = 1 << 18
 """Multiplications of a product that OpenBLAS makes on the thread that asks. After a larger one its other threads burn
 their cores for 20 ms, which the network and those who read and write need."""
+CHUNK = 16
+"""Products between which the rest is done at once: what numpy asks for a call is as much as it asks for one of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,15 +57,22 @@ class SceneQueries:
             float32 [K, h, w], which sum to 1 over the classes.
         """
         pixels = features.reshape(len(features), -1)
-        shares = np.empty((self.shares.shape[1], pixels.shape[1]), np.float32)
+        count = pixels.shape[1]
+        shares = np.empty((self.shares.shape[1], count), np.float32)
         step = max(16, ALONE // self.masks.size)
-        for begin in range(0, pixels.shape[1], step):
-            present: Floats = self.masks @ pixels[:, begin : begin + step]
+        buffer = np.empty((len(self.masks), CHUNK * step), np.float32)
+        for first in range(0, count, CHUNK * step):
+            present = buffer[:, : count - first]
+            parts = [slice(k, k + step) for k in range(0, present.shape[1], step)]
+            of_all = [slice(first + part.start, min(first + part.stop, count)) for part in parts]
+            for part, pixel in zip(parts, of_all, strict=True):
+                np.matmul(self.masks, pixels[:, pixel], out=present[:, part])
             np.clip(present, -60, 60, out=present)  # beyond which exp overflows, and a sigmoid is 0 or 1
             np.exp(np.negative(present, out=present), out=present)
             present += 1
             np.reciprocal(present, out=present)
-            np.matmul(self.shares.T, present, out=shares[:, begin : begin + step])
+            for part, pixel in zip(parts, of_all, strict=True):
+                np.matmul(self.shares.T, present[:, part], out=shares[:, pixel])
         shares /= np.maximum(shares.sum(0), 1e-6)
         return shares.reshape(-1, *features.shape[1:])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -107,7 +109,9 @@ class SemanticSegmenter:
         masks, shares = (found[name][0].astype(np.float32) for name in names)
         return SceneQueries(masks, shares)
 
-    def scores(self, image: UInt8Array, queries: SceneQueries | None = None) -> npt.NDArray[np.float32]:
+    def start_scores(
+        self, image: UInt8Array, queries: SceneQueries | None = None
+    ) -> Callable[[], npt.NDArray[np.float32]]:
         """See :class:`rsseg_edge.segmenter.ScoringSegmenter`; the scores are the classes' shares, which sum to 1.
 
         Raises:
@@ -115,13 +119,17 @@ class SemanticSegmenter:
         """
         self._require_logits()
         name = "logits" if queries is None else "pixel_features"
-        found = self._engine.infer({"image": np.ascontiguousarray(image[None])}, (name,))[name][0]
-        found = found.astype(np.float32, copy=False)
-        shares = _shares(found) if queries is None else queries.scores(found)
+        raw = self._engine.start({"image": np.ascontiguousarray(image[None])}, (name,))
         expected = (len(self.table), *(side // self.score_stride for side in image.shape[:2]))
-        if shares.shape != expected:
-            raise RssegError(f"the graph gave {name} {list(found.shape)} for an image {list(image.shape)}")
-        return shares
+
+        def finish() -> npt.NDArray[np.float32]:
+            found = raw.result()[name][0].astype(np.float32, copy=False)
+            shares = _shares(found) if queries is None else queries.scores(found)
+            if shares.shape != expected:
+                raise RssegError(f"the graph gave {name} {list(found.shape)} for a window that wants {list(expected)}")
+            return shares
+
+        return finish
 
     def decide(self, scores: npt.NDArray[np.float32]) -> tuple[UInt8Array, UInt8Array]:
         """See :class:`rsseg_edge.segmenter.ScoringSegmenter`; between equal shares the first class wins."""

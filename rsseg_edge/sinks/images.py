@@ -49,11 +49,24 @@ def write_png(path: Path, image: UInt8Array, *, sync: bool = True) -> None:
 
     Args:
         path: the file.
-        image: uint8 [H, W] grey or [H, W, 3] BGR.
+        image: see :func:`encode_png`.
         sync: wait for the disk; a thousand class maps of a video are not worth that.
 
     Raises:
         RssegError: the file system refuses, or the image is too large for a PNG.
+    """
+    write_file(path, encode_png(path, image), sync=sync)
+
+
+def encode_png(path: Path, image: UInt8Array) -> bytes:
+    """An image as PNG.
+
+    Args:
+        path: what an error names.
+        image: uint8 [H, W] grey or [H, W, 3] BGR.
+
+    Raises:
+        RssegError: the image is too large for a PNG.
     """
     import cv2
     import numpy as np
@@ -64,4 +77,4 @@ def write_png(path: Path, image: UInt8Array, *, sync: bool = True) -> None:
         _, data = cv2.imencode(".png", np.ascontiguousarray(image), strategy if image.ndim == 2 else [])
     except cv2.error as error:
         raise RssegError(f"cannot write {path}: {error.err}") from None
-    write_file(path, data.tobytes(), sync=sync)
+    return bytes(data)

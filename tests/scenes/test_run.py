@@ -235,8 +235,8 @@ def test_a_source_that_fails_now_and_then_and_in_one_place_for_ever(
     monkeypatch.setattr(reading.Reader, "_read", sometimes)
     outcome = SceneJob(request_).run(str(path), "bad")
     assert failed[0] >= 3, f"of {tried[0]} reads"
-    assert outcome.failures == steady.failures
-    assert [(f.top, f.left, f.height, f.width) for f in outcome.failures] == [(128, 256, 128, 128)]
+    for found in (outcome, steady):  # the reason is that of the last time, which the line may have been cut
+        assert [(f.top, f.left, f.height, f.width) for f in found.failures] == [(128, 256, 128, 128)]
     for name in ("bad.tif", "bad.csv", "bad.png"):
         assert (request_.out / name).read_bytes() == (tmp_path / "steady" / name).read_bytes()
 

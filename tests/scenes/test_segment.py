@@ -1,3 +1,5 @@
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 
 import rsseg_edge
+from rsseg_edge.errors import RssegError
 from rsseg_edge.scenes.clock import Clock
 from rsseg_edge.scenes.scene import Options, Scene
 from rsseg_edge.scenes.segment import Band, BandRun
@@ -58,10 +61,10 @@ class OfItsWindow:
     def queries(self, image: Any) -> SceneQueries:
         return SceneQueries(np.full((1, 1), image.mean(), np.float32), np.ones((1, 2), np.float32))
 
-    def scores(self, image: Any, queries: SceneQueries | None = None) -> Any:
+    def start_scores(self, image: Any, queries: SceneQueries | None = None) -> Any:
         cells = image.astype(np.float32).mean(2).reshape(image.shape[0] // 4, 4, image.shape[1] // 4, 4).mean((1, 3))
         bright = 1 / (1 + np.exp(((queries or self.queries(image)).masks[0, 0] - cells) / 16))
-        return np.stack([1 - bright, bright])
+        return lambda: np.stack([1 - bright, bright])
 
     def decide(self, scores: Any) -> Any:
         return scores.argmax(0).astype(np.uint8), (255 * scores.max(0)).astype(np.uint8)
@@ -75,12 +78,60 @@ def test_windows_that_share_the_queries_of_the_scene_agree_wherever_they_lie(sce
         with Scene(str(scene), Options()) as opened:
             axes = [Axis(length, 128, 32, 8, 4, 32, offset) for length in (opened.geo.height, opened.geo.width)]
             plan = Plan(*axes, opened.geo.height, opened.geo.width)
-            queries = survey(opened, segmenter, plan, Clock()) if shared else None
+            queries = survey(opened, segmenter, plan, (128, 128), Clock()) if shared else None
             BandRun(opened, segmenter, plan, queries, made.append).run(range(len(plan.ready)))
         return np.concatenate([band.class_map for band in made])
 
     assert (class_map(0, shared=True) != class_map(64, shared=True)).mean() < 1e-3, "rounding alone"
     assert (class_map(0, shared=False) != class_map(64, shared=False)).mean() > 0.01
+
+
+class Counting(OfItsWindow):
+    """Counts the answers of the network that nobody has made scores of yet, and who makes them."""
+
+    def __init__(self) -> None:
+        self.waiting, self.most = 0, 0
+        self.threads: set[str] = set()
+        self._lock = threading.Lock()
+
+    def start_scores(self, image: Any, queries: SceneQueries | None = None) -> Any:
+        scores = super().start_scores(image, queries)
+        with self._lock:
+            self.waiting += 1
+            self.most = max(self.most, self.waiting)
+
+        def slowly() -> Any:
+            time.sleep(0.02)
+            self.threads.add(threading.current_thread().name)
+            with self._lock:
+                self.waiting -= 1
+            return scores()
+
+        return slowly
+
+
+def test_one_window_is_blended_while_the_network_is_at_the_next(scene: Path) -> None:
+    segmenter: Any = Counting()
+    with Scene(str(scene), Options()) as opened:
+        axes = [Axis(length, 128, 32, 8, 4, 32) for length in (opened.geo.height, opened.geo.width)]
+        plan = Plan(*axes, opened.geo.height, opened.geo.width)
+        BandRun(opened, segmenter, plan, None, lambda band: None).run(range(len(plan.ready)))
+    assert segmenter.threads == {"rsseg-blend"}
+    assert segmenter.waiting == 0
+    assert segmenter.most <= 3, "one at work, one that it takes next, one just made: they are large"
+
+
+def test_a_failure_behind_the_network_ends_the_run(scene: Path) -> None:
+    segmenter: Any = Counting()
+
+    def fail(band: Band) -> None:
+        raise RssegError("the disk is full")
+
+    with Scene(str(scene), Options()) as opened:
+        axes = [Axis(length, 128, 32, 8, 4, 32) for length in (opened.geo.height, opened.geo.width)]
+        plan = Plan(*axes, opened.geo.height, opened.geo.width)
+        with pytest.raises(RssegError, match="disk is full"):
+            BandRun(opened, segmenter, plan, None, fail).run(range(len(plan.ready)))
 
 
 @pytest.mark.parametrize("band", [0, 1, 2])

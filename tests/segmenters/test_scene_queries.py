@@ -45,4 +45,4 @@ def test_the_shipped_network_scores_the_same_by_its_own_queries() -> None:
     image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
     queries = segmenter.queries(image)
     assert queries.masks.shape[0] == queries.shares.shape[0]
-    np.testing.assert_allclose(segmenter.scores(image, queries), segmenter.scores(image), atol=2e-5)
+    np.testing.assert_allclose(segmenter.start_scores(image, queries)(), segmenter.start_scores(image)(), atol=2e-5)

@@ -11,7 +11,7 @@ def test_blended_scores_give_the_classes_of_the_image(colors: Path) -> None:
     assert isinstance(segmenter, ScoringSegmenter)
     image = np.zeros((64, 96, 3), np.uint8)
     image[:, :40, 0] = image[:, 40:, 1] = 255
-    scores = segmenter.scores(image)
+    scores = segmenter.start_scores(image)()
     assert scores.shape == (3, 16, 24)
     assert scores.dtype == np.float32
     class_map, confidence = segmenter.decide(scores)
@@ -23,4 +23,4 @@ def test_blended_scores_give_the_classes_of_the_image(colors: Path) -> None:
 def test_scores_are_taken_at_the_scale_of_the_window(colors: Path) -> None:
     segmenter = rsseg_edge.load(colors, long_side=64)
     assert isinstance(segmenter, ScoringSegmenter)
-    assert segmenter.scores(np.zeros((128, 160, 3), np.uint8)).shape == (3, 32, 40)
+    assert segmenter.start_scores(np.zeros((128, 160, 3), np.uint8))().shape == (3, 32, 40)
