@@ -105,7 +105,8 @@ class SemanticSegmenter:
         names = ("mask_queries", "query_shares")
         if not {*names, "pixel_features"} <= set(self._engine.outputs):
             return None
-        found = self._engine.infer({"image": np.ascontiguousarray(image[None])}, names)
+        # All outputs: for a few windows an engine need not get ready for these alone.
+        found = self._engine.infer({"image": np.ascontiguousarray(image[None])})
         masks, shares = (found[name][0].astype(np.float32) for name in names)
         return SceneQueries(masks, shares)
 

@@ -93,6 +93,25 @@ def test_half_precision_rounds_as_numpy_does():
 
 
 MALFORMED = {
+    "QInvertedResidual": [
+        ({"expand_weight": (96, 23)}, {}, "expand_weight .* expected 24 in axis 1 .the channels of x"),
+        ({"expand_step": (95,)}, {}, "expand_step .* expected 96"),
+        ({"x_step": (1,)}, {}, "x_step .* expected 2 in axis 0 .a step and a zero"),
+        ({"depth_weight": (96, 4, 4)}, {}, "depth_weight has a window of 4, expected 3 or 5"),
+        ({"depth_weight": (96, 3, 5)}, {}, "depth_weight .* expected 3 in axis 2 .a square window"),
+        ({"project_weight": (24, 95)}, {}, "project_weight .* expected 96 in axis 1"),
+        ({"addend": (1, 13, 17, 24)}, {}, "addend .* expected 18 in axis 2 .the output, or 1 in every axis"),
+        ({"limits": (3,)}, {}, "limits .* expected 4"),
+        ({}, {"stride": 3}, "stride 3 is neither 1 nor 2"),
+        ({}, {"offset": 1}, "offset 1 is not below the stride"),
+        ({}, {"channels": 95}, "channels 95 are not the 96 of depth_weight"),
+        ({"x": (1, 0, 18, 24)}, {}, "x .* is empty"),
+    ],
+    "QSeparableConv": [
+        ({"x": (1, 13, 18, 95)}, {}, "depth_weight .* expected 95 in axis 0 .the channels of x"),
+        ({"hidden_step": (3,)}, {}, "hidden_step .* expected 2"),
+        ({"project_bias": (23,)}, {}, "project_bias .* expected 24 in axis 0 .the rows of project_weight"),
+    ],
     "MaskedAttention": [
         ({"mask_logits": (2, 20, 191)}, {}, r"mask_logits has shape \[2,20,191\], expected 192 in axis 2"),
         ({"value": (2, 192, 32)}, {}, "value has shape .* expected 64"),
@@ -219,7 +238,15 @@ def test_constant_weights_are_prepared_once_and_for_every_size(op, isa):
 
 
 @pytest.mark.parametrize(
-    ("op", "constants"), [("SelfAttention", ("weight", "out_weight")), ("FeedForward", ("weight1", "weight2"))]
+    ("op", "constants"),
+    [
+        ("SelfAttention", ("weight", "out_weight")),
+        ("FeedForward", ("weight1", "weight2")),
+        (
+            "QSeparableConv",
+            ("depth_weight", "depth_bias", "hidden_step", "project_weight", "project_step", "project_bias"),
+        ),
+    ],
 )
 def test_constant_matrices_are_packed_once(op, constants, isa):
     case = cases(op)[1]
