@@ -26,7 +26,7 @@ from rsseg_edge.evaluation.confusion import ConfusionMatrix
 from rsseg_edge.export.request import Request, Say
 from rsseg_edge.export.targets import source
 from rsseg_edge.export.write import bundle_name, check_target, checksums, write_bundle
-from rsseg_edge.machine import has_vnni, processor
+from rsseg_edge.machine import byte_products, has_vnni, processor
 from rsseg_edge.precision import Parity, Precision, Speed
 
 REPORT, PAGE = "report.json", "report.html"
@@ -124,6 +124,7 @@ def _manifest(parent: Bundle, found: Quantized, settings: Settings, name: str) -
     speed = Speed(
         processor=processor(),
         vnni=has_vnni(),
+        byte_products=byte_products(),
         milliseconds=found.times["int8"],
         parent_milliseconds=found.times["parent in fp32"],
     )

@@ -24,8 +24,12 @@ def processor() -> str:
 
 def has_vnni() -> bool | None:
     """Whether the processor multiplies bytes into 32 bits (VNNI, Arm's dotprod); None where that is not known."""
-    flags = _flags()
-    return None if flags is None else bool({"avx512_vnni", "avx_vnni", "asimddp"} & flags)
+    return None if _flags() is None else byte_products() is not None
+
+
+def byte_products() -> str | None:
+    """The widest of the processor's instruction sets that multiply bytes into 32 bits, by its name in Linux."""
+    return next((name for name in ("avx512_vnni", "avx_vnni", "asimddp") if name in (_flags() or ())), None)
 
 
 def computes_halves() -> bool:

@@ -43,10 +43,13 @@ class Speed(Strict):
     """What an input takes, in milliseconds, by the graphs and by those that they were quantised from, on a machine.
 
     ``vnni``: whether its processor multiplies bytes into 32 bits (VNNI, Arm's dotprod); None where nobody knows.
+    ``byte_products``: its instruction set for that, see :func:`rsseg_edge.machine.byte_products`; None where nobody
+    wrote it down.
     """
 
     processor: str
     vnni: bool | None
+    byte_products: str | None = None
     milliseconds: float = Field(gt=0)
     parent_milliseconds: float = Field(gt=0)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 from rsseg_edge.bundle import MANIFEST, SHIPPED, Bundle, open_bundle
 from rsseg_edge.errors import UsageError
-from rsseg_edge.machine import has_vnni
+from rsseg_edge.machine import byte_products, has_vnni
 from rsseg_edge.precision import Precision, Variant
 
 PrecisionName = Literal["fp32", "fp16", "int8"]
@@ -67,6 +68,18 @@ def as_variant(bundle: Bundle, variant: Variant) -> Bundle:
     return replace(plain, manifest=plain.manifest.model_copy(update=update), instead=dict(variant.graphs))
 
 
+def in_float(bundle: Bundle, model: str | Path) -> Bundle:
+    """What an int8 bundle was made from, where ``model`` names that; any other, as it is.
+
+    Raises:
+        RssegError: it is damaged.
+    """
+    if bundle.manifest.precision.name != "int8":
+        return bundle
+    parent = without_variants(open_bundle(model))
+    return bundle if parent.manifest.precision.name == "int8" else parent
+
+
 def without_variants(bundle: Bundle) -> Bundle:
     """The bundle in its own precision alone."""
     extra = {file for variant in bundle.manifest.variants for file in (*variant.graphs.values(), *variant.reports)}
@@ -101,6 +114,7 @@ def _is_faster(bundle: Bundle) -> bool:
         and speed.vnni is True
         and speed.milliseconds < speed.parent_milliseconds
         and has_vnni() is True
+        and speed.byte_products in (None, byte_products())  # kernels of ours have a form for the widest alone
     )
 
 

@@ -82,6 +82,18 @@ def test_any_other_gets_the_bundles_own_unless_told_otherwise(make: Make) -> Non
 
 
 @pytest.mark.usefixtures("vnni")
+@pytest.mark.parametrize(
+    ("timed_on", "here", "levels"),
+    [("avx512_vnni", "avx512_vnni", 1), ("avx512_vnni", "avx_vnni", 2), ("avx512_vnni", None, 2), (None, "asimddp", 1)],
+)
+def test_int8_is_the_default_where_bytes_are_multiplied_as_on_the_processor_that_timed_it(
+    make: Make, monkeypatch: pytest.MonkeyPatch, timed_on: str | None, here: str | None, levels: int
+) -> None:
+    monkeypatch.setattr(variants, "byte_products", lambda: here)
+    assert highest(make(byte_products=timed_on)) == levels
+
+
+@pytest.mark.usefixtures("vnni")
 @pytest.mark.parametrize("speed", [{"vnni": False}, {"vnni": None}, {"milliseconds": 40.0}])
 def test_int8_that_was_not_faster_on_such_a_cpu_is_not_the_default(make: Make, speed: dict[str, Any]) -> None:
     assert highest(make(**speed)) == 2
@@ -141,18 +153,19 @@ def test_a_manifest_whose_variants_are_not_in_it_is_refused(
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("flags\t\t: fpu avx2 avx_vnni fma\n", True),
-        ("flags\t\t: fpu avx512_vnni\n", True),
-        ("flags\t\t: fpu avx2\n", False),
-        ("Features\t: fp asimd asimddp\n", True),
-        ("Features\t: fp asimd\n", False),
+        ("flags\t\t: fpu avx2 avx_vnni fma\n", "avx_vnni"),
+        ("flags\t\t: fpu avx_vnni avx512_vnni\n", "avx512_vnni"),
+        ("flags\t\t: fpu avx2\n", ""),
+        ("Features\t: fp asimd asimddp\n", "asimddp"),
+        ("Features\t: fp asimd\n", ""),
         ("", None),
     ],
 )
-def test_the_processor_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, found: bool | None) -> None:
+def test_the_processor_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, found: str | None) -> None:
     (tmp_path / "cpuinfo").write_text(text)
     monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "cpuinfo")
-    assert machine.has_vnni() is found
+    assert machine.has_vnni() is (None if found is None else bool(found))
+    assert machine.byte_products() == (found or None)
 
 
 def test_a_shipped_bundle_finds_its_int8_in_a_bundle_of_its_own(

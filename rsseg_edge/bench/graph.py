@@ -24,18 +24,20 @@ class NetworkGraph:
 
     Attributes:
         file: the graph.
-        inputs: for one run of it.
+        in_float: what it was made from, where it is one of integers for a CPU: what other runtimes and other parts run.
+        inputs: for one run of either.
         manifest: of its bundle.
     """
 
     file: GraphFile
+    in_float: GraphFile
     inputs: Arrays
     manifest: Manifest
 
     @property
     def model(self) -> bytes:
-        """The serialised ONNX model."""
-        return self.file.model
+        """The serialised ONNX model that other runtimes run."""
+        return self.in_float.model
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -51,18 +53,20 @@ class NetworkGraph:
         return found
 
 
-def network_graph(segmenter: Segmenter, bundle: Bundle, prepared: Any) -> NetworkGraph:
+def network_graph(segmenter: Segmenter, bundle: Bundle, in_float: Bundle, prepared: Any) -> NetworkGraph:
     """The graph of a bundle: of CRIS the one that sees the image.
 
     Args:
         segmenter: of the bundle.
         bundle: in the precision that is meant.
+        in_float: the same where that is float, else what it was made from, as far as it is known.
         prepared: what the segmenter made of a frame.
     """
     if isinstance(segmenter, OpenVocabularySegmenter):
-        file = read_graph(bundle)
+        name = "model.onnx"
         inputs: Arrays = {"crops": prepared.crops[:2], "text": segmenter.vocabulary.text}
     else:
-        file = read_graph(bundle, "vision.onnx" if isinstance(segmenter, ReferringSegmenter) else "model.onnx")
+        name = "vision.onnx" if isinstance(segmenter, ReferringSegmenter) else "model.onnx"
+        file = read_graph(bundle, name)
         inputs = {read_signature(file.model, file.name).inputs[0].name: prepared}
-    return NetworkGraph(file, inputs, bundle.manifest)
+    return NetworkGraph(read_graph(bundle, name), read_graph(in_float, name), inputs, bundle.manifest)

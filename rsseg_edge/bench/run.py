@@ -23,7 +23,7 @@ from rsseg_edge.job import Job, Threads
 from rsseg_edge.machine import available_cores, processor
 from rsseg_edge.segmenter import open_in_precision
 from rsseg_edge.segmenters.open_vocabulary import Prepared
-from rsseg_edge.variants import PrecisionName
+from rsseg_edge.variants import PrecisionName, in_float
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _finish(
         bundles = [open_in_precision(model, precision, settings.engine) for precision in precisions]
         wanted = settings.compare or settings.board
         graphs = [
-            network_graph(job.segmenter, bundle, canvas) if wanted else None
+            network_graph(job.segmenter, bundle, in_float(bundle, model), canvas) if wanted else None
             for job, bundle, canvas in zip(jobs, bundles, prepared, strict=True)
         ]
         contention = Contention()

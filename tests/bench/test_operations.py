@@ -124,7 +124,7 @@ def test_an_operator_of_ours_counts_by_what_its_plugin_launches(op: str, dtype: 
     inputs = case.inputs(dtype)
     shapes = {name: value.shape for name, value in inputs.items()}
     found = count_operations(single_op_model(case, dtype), shapes)
-    wanted = launches(op, list(shapes.values()), **case.attributes)
+    wanted = launches(op, list(shapes.values()), **({} if OPS[op].codes else case.attributes))
     if not wanted:  # a body of convolutions or matrix products, which TensorRT has
         assert {"Conv", "Gemm", "MatMul"} & {operation.kind for operation in found}
         return
