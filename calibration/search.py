@@ -18,8 +18,8 @@ from rsseg_edge.types import UInt8Array
 ROUNDS = 15
 """Timed runs of each alternative, in turn, of which the median counts."""
 
-SLOWER = 0.03
-"""A kind of operator stays in float where the network is faster by this share without it in int8."""
+WORTH = 0.01
+"""A kind of operator stays in float unless the network is faster by this share with it in int8."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def latencies(
 
 
 def drop_slow_kinds(plan: Plan, subject: Subject, view: UInt8Array) -> tuple[Plan, dict[str, float]]:
-    """Leave kinds of operators in float that are slower as integers here, and what each alternative takes, ms.
+    """Leave kinds of operators in float that are no faster as integers here, and what each alternative takes, ms.
 
     One kind after the other, the slowest first: two may each seem slow beside the other.
     """
@@ -122,7 +122,7 @@ def drop_slow_kinds(plan: Plan, subject: Subject, view: UInt8Array) -> tuple[Pla
             times[kind] = now * pair["without"] / pair["now"]
             found[f"{' and '.join([*dropped, kind])} in float"] = times[kind]
         worst = min(times, key=times.__getitem__)
-        if times[worst] > (1 - SLOWER) * now:
+        if times[worst] > (1 + WORTH) * now:
             break
         plan, now = _without(plan, worst), times[worst]
         dropped.append(worst)
@@ -138,7 +138,7 @@ def _kinds(plan: Plan) -> list[str]:
 
 def _without(plan: Plan, kind: str) -> Plan:
     kept = {
-        graph: {**plan.kept[graph], **{s.node: f"a {kind} is slower in int8 here" for s in sites if s.kind == kind}}
+        graph: {**plan.kept[graph], **{s.node: f"a {kind} is no faster in int8 here" for s in sites if s.kind == kind}}
         for graph, sites in plan.sites.items()
     }
     sites = {graph: tuple(s for s in sites if s.kind != kind) for graph, sites in plan.sites.items()}

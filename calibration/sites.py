@@ -55,7 +55,8 @@ def find_sites(model: onnx.ModelProto) -> tuple[list[Site], dict[str, str]]:
     """Every site of a graph, and by name the nodes that would be one but stay higher, each with the reason.
 
     What stays: the last layers, whose rounding nothing evens out; layers whose result is multiplied with another
-    activation outside of attention, as mask embeddings with pixels are; and parts that no image reaches.
+    activation outside of attention, as mask embeddings with pixels are, unless it comes of a block of a mobile network,
+    which gives what was not rounded; and parts that no image reaches.
     """
     wiring = Wiring(model)
     fed = _reached(
@@ -75,7 +76,7 @@ def find_sites(model: onnx.ModelProto) -> tuple[list[Site], dict[str, str]]:
             kept[site.node] = "no image reaches it"
         elif not any(node.name in names for node in _downstream(wiring, site.output)):
             kept[site.node] = "last layer"
-        elif _meets_activations(wiring, site.output):
+        elif site.kind != "conv of a block" and _meets_activations(wiring, site.output):
             kept[site.node] = "feeds a product of masks or embeddings with pixels"
     return [site for site in candidates if site.node not in kept], kept
 

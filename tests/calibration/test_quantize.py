@@ -43,7 +43,7 @@ def int8_bundle(small_bundle: Path, photos: Path, tmp_path_factory: pytest.TempP
     folder, said = tmp_path_factory.mktemp("int8") / "small", []
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(module.THRESHOLDS, "int8", 0.5)  # a random network decides by a hair
-        patch.setattr(search, "SLOWER", 1.0)  # whatever this machine takes at the moment, no kind stays in float for it
+        patch.setattr(search, "WORTH", -1.0)  # whatever this machine takes at the moment, no kind stays in float for it
         export_int8(Request(str(small_bundle), "int8"), Int8Request(str(photos)), folder, said.append)
     return folder, said
 
@@ -169,7 +169,7 @@ def test_kinds_that_are_slow_as_integers_stay_in_float_until_none_is(graph, monk
     model = prepare(graph)
     sites = {"model.onnx": tuple(find_sites(model)[0])}
     plan = Plan({"model.onnx": model}, sites, {"model.onnx": {}}, {"model.onnx": {}}, {"model.onnx": {}}, "cpu")
-    saved = {"conv of the image": -3.0, "depthwise conv": -1.0, "conv": 8.0, "matrix product": 0.05}  # ms by integers
+    saved = {"conv of the image": -3.0, "depthwise conv": -1.0, "conv": 8.0, "matrix product": 0.5}  # ms by integers
 
     def latencies(subject, alternatives, view, of):
         def taken(build) -> float:
@@ -183,9 +183,9 @@ def test_kinds_that_are_slow_as_integers_stay_in_float_until_none_is(graph, monk
     assert {s.kind for s in made.sites["model.onnx"]} == {"conv", "matrix product"}
     assert set(made.kept["model.onnx"]) == {"stem", "depthwise"}
     assert times["float"] == 20
-    assert times["all in int8"] == pytest.approx(15.95)
-    assert times["conv of the image in float"] == pytest.approx(12.95)
-    assert times["conv of the image and depthwise conv in float"] == pytest.approx(11.95)
+    assert times["all in int8"] == pytest.approx(15.5)
+    assert times["conv of the image in float"] == pytest.approx(12.5)
+    assert times["conv of the image and depthwise conv in float"] == pytest.approx(11.5)
 
 
 @pytest.mark.parametrize("kind", ["int8", "fp16"])
