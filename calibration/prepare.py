@@ -7,10 +7,13 @@ import onnx
 import onnx.inliner
 from onnx import TensorProto, numpy_helper
 
-from rsseg_edge.kernels.registry import DOMAIN
+from rsseg_edge.kernels.registry import DOMAIN, OPS
 
 _BLOCKS = ("SelfAttention", "FeedForward")
 """Operators of ours that are whole blocks of a transformer."""
+
+_INTEGERS = ("QuantizeLinear", *(name for name, op in OPS.items() if op.codes))
+"""What stands in a graph that is quantised."""
 
 
 def prepare(graph: onnx.ModelProto) -> onnx.ModelProto:
@@ -21,7 +24,7 @@ def prepare(graph: onnx.ModelProto) -> onnx.ModelProto:
     """
     # Their bodies are layers like others: what multiplies by weights is quantised on its own.
     made = onnx.inliner.inline_selected_functions(graph, [(DOMAIN, name) for name in _BLOCKS])
-    if any(node.op_type == "QuantizeLinear" for node in made.graph.node):
+    if any(node.op_type in _INTEGERS for node in made.graph.node):
         raise ValueError("it is quantised already")
     names: set[str] = set()
     for i, node in enumerate(made.graph.node):

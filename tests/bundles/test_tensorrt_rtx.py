@@ -21,6 +21,7 @@ from rsseg_edge.calibration.subject import open_subject  # noqa: E402
 from rsseg_edge.engines.onnx_file import read_signature  # noqa: E402
 from rsseg_edge.engines.tensorrt_build import build, log_of  # noqa: E402
 from rsseg_edge.export.precision import to_fp16  # noqa: E402
+from rsseg_edge.kernels.registry import OPS  # noqa: E402
 
 GPUS = [(8, 6), (12, 0)]  # an RTX 30 and an RTX 50; Jetsons' capabilities are not TensorRT-RTX's
 SIDES = (64, 96)
@@ -37,7 +38,9 @@ def shipped_graphs() -> list[tuple[str, str]]:
 
 
 def precision_of(graph: onnx.ModelProto) -> str:
-    """What the graph itself says. "for a CPU": uint8 activations, which no NVIDIA runtime takes."""
+    """What the graph itself says. "for a CPU": uint8 activations or operators on codes, which NVIDIA does not take."""
+    if any(n.op_type in OPS and OPS[n.op_type].codes for n in graph.graph.node):
+        return "for a CPU"
     read = {n.input[2] for n in graph.graph.node if n.op_type == "QuantizeLinear"}
     kinds = {t.data_type for t in graph.graph.initializer if t.name in read}
     if kinds:

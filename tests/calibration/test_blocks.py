@@ -14,6 +14,7 @@ from rsseg_edge.calibration.blocks import find_blocks  # noqa: E402
 from rsseg_edge.calibration.clipping import clip_range  # noqa: E402
 from rsseg_edge.calibration.insert import quantize  # noqa: E402
 from rsseg_edge.calibration.plan import measured_tensors  # noqa: E402
+from rsseg_edge.calibration.prepare import prepare  # noqa: E402
 from rsseg_edge.calibration.ranges import measure_ranges  # noqa: E402
 from rsseg_edge.calibration.rounding import round_columns, round_weights  # noqa: E402
 from rsseg_edge.calibration.sites import find_sites  # noqa: E402
@@ -144,6 +145,11 @@ def test_a_block_becomes_one_operator_that_gives_nearly_the_same(network, sample
     assert np.abs(found - exact).mean() <= 0.03 * np.abs(exact).mean()
     # Where no compiled kernel is, the bodies give the same but for a code here and there.
     assert np.abs(logits(made, samples, kernels=False) - found).mean() <= 0.001 * np.abs(exact).mean()
+
+
+def test_a_graph_of_such_operators_is_not_quantised_again(network, quantised) -> None:
+    with pytest.raises(ValueError, match="quantised already"):
+        prepare(quantize(network, *quantised, "cpu"))
 
 
 def test_a_block_is_whole_or_stays(network, samples, quantised) -> None:
