@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import count
 
 import numpy as np
 import onnx
@@ -33,11 +32,10 @@ def pool_resizes(model: onnx.ModelProto) -> None:
     """
     graph = model.graph
     shapes = _shapes(graph)
-    fresh = count()
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         factor = _reduction(node, shapes)
-        nodes += [node] if factor is None else _means(graph, node, factor, fresh)
+        nodes += [node] if factor is None else _means(graph, node, factor)
     del graph.node[:]
     graph.node.extend(nodes)
 
@@ -97,14 +95,13 @@ def _products(reader: onnx.NodeProto, readers: dict[str, list[onnx.NodeProto]]) 
     return found
 
 
-def _means(graph: onnx.GraphProto, node: onnx.NodeProto, factor: int, fresh: count[int]) -> list[onnx.NodeProto]:
+def _means(graph: onnx.GraphProto, node: onnx.NodeProto, factor: int) -> list[onnx.NodeProto]:
     source, base = node.input[0], f"{node.name}/mean"
     if factor == 2:
         return [helper.make_node("AveragePool", [source], [node.output[0]], base, kernel_shape=[2, 2], strides=[2, 2])]
-    number = next(fresh)
 
     def constant(value: Sequence[int]) -> str:
-        name = f"{base}/{number}/{'_'.join(map(str, value))}"
+        name = f"{base}/number/{'_'.join(map(str, value))}"
         if all(t.name != name for t in graph.initializer):
             graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), name))
         return name

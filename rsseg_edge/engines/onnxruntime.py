@@ -92,9 +92,7 @@ class OnnxRuntimeEngine:
         if self.kernels is not None:
             try:
                 return _session(model, self._threads, self.kernels, self._providers)
-            except (
-                Exception
-            ):  # the library is to blame, then the bodies compute the same; or the model, which fails again
+            except Exception:  # of the library: the bodies compute the same; or of the model, which fails again
                 self.kernels = None
         return _session(model, self._threads, None, self._providers)
 
