@@ -37,13 +37,14 @@ def first_frames(source: Source) -> list[Frame]:
     return kept
 
 
-def stages_alone(jobs: Sequence[Job], kept: Sequence[Frame], frames: int) -> list[dict[str, Timing]]:
-    """Time every stage of every job, all of them in turn.
+def stages_alone(jobs: Sequence[Job], kept: Sequence[Frame], frames: int, limit: float) -> list[dict[str, Timing]]:
+    """Time every stage of every job in one sitting, all of them in turn.
 
     Args:
         jobs: of one video; none of them was run, and all are closed afterwards.
         kept: some of its frames.
         frames: steps of every stage at most.
+        limit: seconds; see :func:`rsseg_edge.bench.timing.take_turns`.
     """
     stages: dict[tuple[int, str], Iterator[object]] = {}
     try:
@@ -51,7 +52,7 @@ def stages_alone(jobs: Sequence[Job], kept: Sequence[Frame], frames: int) -> lis
             for sink in job.sinks:
                 sink.open()
             stages |= {(number, name): steps for name, steps in _stages(job, kept).items()}
-        timings = take_turns(stages, frames)
+        timings = take_turns(stages, frames, limit)
     finally:
         for job in jobs:
             for sink in job.sinks:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsseg_edge.bench.contention import Contention
-from rsseg_edge.bench.timing import spread
+from rsseg_edge.bench.timing import in_parts, spread
 from rsseg_edge.engines.base import Arrays, EngineAbsentError
 from rsseg_edge.engines.graph_file import GraphFile
 from rsseg_edge.engines.halves import widen_halves
@@ -52,7 +52,7 @@ class Contest:
 
     def ratio_spread(self, name: str) -> float:
         """How far the ratio may be off; see :func:`rsseg_edge.bench.timing.spread`."""
-        return spread(self.wall[name] / self.wall[OURS])
+        return spread(in_parts(self.wall[name] / self.wall[OURS]))
 
 
 def contest(ours: Run, model: bytes, inputs: Arrays, threads: int | None, torch_module: Callable[[], Any]) -> Contest:

@@ -122,8 +122,9 @@ def to_html(measurements: Sequence[Measured]) -> str:
         f"<title>rsseg-bench: {escape(names)}</title><style>{STYLE.read_text(encoding='utf-8')}</style>"
         f"<main><h1>rsseg-bench</h1><p class=quiet>{stamp}</p>{summary}{sections}"
         "<p class=quiet>Times of a stage alone: nothing of ours runs beside it. &plusmn; is half the range of the "
-        "medians of five parts of the run, 1 % at the least; where other processes kept the cores busy it reaches as "
-        "far as what the processor time would allow without them. Core is the processor time of all cores. "
+        "medians of five sittings, processes of their own, 1 % at the least; where other processes kept the "
+        "cores busy it reaches as far as what the processor time would allow without them. Core is the processor time "
+        "of all cores. "
         "What is marked predicted was not measured.</p></main></html>"
     )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +16,7 @@ from rsseg_edge.bench.contestants import Contest
 from rsseg_edge.bench.graph import network_graph
 from rsseg_edge.bench.operations import count_operations
 from rsseg_edge.bench.roofline import Roofline, predict
-from rsseg_edge.bench.timing import Timing, ratio
+from rsseg_edge.bench.timing import LIMIT, PARTS, Timing, joined, ratio
 from rsseg_edge.bench.whole import Settings, Whole, ignore, open_video, request_of, run_whole
 from rsseg_edge.bundle import Manifest
 from rsseg_edge.engines.choose import Say
@@ -74,8 +75,9 @@ def measure(
 ) -> list[Measured]:
     """Measure a bundle on a video, in one precision or in several.
 
-    Each runs as a whole in a process of its own, so that its memory and its first frame are nobody else's. Then the
-    stages of all of them take turns in one process.
+    Each runs as a whole in a process of its own, so that its memory and its first frame are nobody else's. The stages
+    of all of them take turns in sittings of a process each: where memory happens to lie moves a process's times by
+    some percent.
 
     Args:
         model: a shipped bundle's name or a bundle's folder.
@@ -89,53 +91,80 @@ def measure(
     """
     for precision in precisions:  # before anything takes time
         open_in_precision(model, precision, settings.engine)
+
+    # Sittings lie around all else: a machine's speed changes within minutes, too.
+    def sit() -> _Sitting:
+        return in_child(_sit, model, settings, precisions)
+
+    sittings = [sit()]
     wholes = [in_child(run_whole, model, settings, precision, say) for precision in precisions]
-    return in_child(_finish, model, settings, tuple(precisions), wholes)
+    sittings.append(sit())
+    looks = [in_child(_look, model, settings, precision) for precision in precisions]
+    sittings += [sit() for _ in range(PARTS - len(sittings))]
+    alone = [joined([sitting.alone[number] for sitting in sittings]) for number in range(len(precisions))]
+    others = [sitting.others for sitting in sittings]
+    found = []
+    for number, (whole, look) in enumerate(zip(wholes, looks, strict=True)):
+        about = dict(look.about)
+        if told := describe(whole.others, *others, look.contest.others if look.contest else None):
+            about["other processes"] = told
+        beside = Beside(looks[0].precision, *ratio(alone[number]["infer"], alone[0]["infer"])) if number else None
+        seen = vars(look) | {"about": about}
+        found.append(Measured(**vars(whole), **seen, alone=alone[number], beside=beside))
+    return found
 
 
-def _finish(
-    model: str, settings: Settings, precisions: Sequence[PrecisionName | None], wholes: Sequence[Whole]
-) -> list[Measured]:
-    """The stages alone, and whatever else is asked for, beside the runs of the whole pipeline."""
+@dataclass(frozen=True)
+class _Sitting:
+    """Times of the stages of every precision, and cores that others used meanwhile; None where it is not known."""
+
+    alone: list[dict[str, Timing]]
+    others: float | None
+
+
+def _sit(model: str, settings: Settings, precisions: Sequence[PrecisionName | None]) -> _Sitting:
+    """One of the :data:`PARTS` sittings in which the stages are timed."""
     kept = first_frames(open_video(settings))
     with TemporaryDirectory(prefix="rsseg-bench-") as folder:
         places = [Path(folder, str(number)) for number in range(len(precisions))]
         requests = [request_of(model, settings, p, place) for p, place in zip(precisions, places, strict=True)]
         jobs = [Job(request, ignore) for request in requests]
-        prepared = [job.segmenter.prepare(kept[0].image) for job in jobs]
-        bundles = [open_in_precision(model, precision, settings.engine) for precision in precisions]
-        wanted = settings.compare or settings.board
-        graphs = [
-            network_graph(job.segmenter, bundle, in_float(bundle, model), canvas) if wanted else None
-            for job, bundle, canvas in zip(jobs, bundles, prepared, strict=True)
-        ]
         contention = Contention()
-        alone = stages_alone(jobs, kept, settings.frames)
-        others = contention.cores()
-    found = []
-    for number, (whole, bundle, graph) in enumerate(zip(wholes, bundles, graphs, strict=True)):
-        threads = jobs[number].threads
-        contest = graph.contest(settings.engine, threads.inference) if graph and settings.compare else None
-        canvas = prepared[number]
+        alone = stages_alone(jobs, kept, ceil(settings.frames / PARTS), LIMIT / PARTS)
+        return _Sitting(alone, contention.cores())
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What there is to tell of a precision beside times: see the attributes of :class:`Measured`."""
+
+    about: dict[str, str]
+    precision: PrecisionName
+    contest: Contest | None
+    roofline: Roofline | None
+
+
+def _look(model: str, settings: Settings, precision: PrecisionName | None) -> _Look:
+    """The graph through other runtimes and on a board, where that is asked for."""
+    kept = first_frames(open_video(settings))
+    with TemporaryDirectory(prefix="rsseg-bench-") as folder:
+        job = Job(request_of(model, settings, precision, Path(folder)), ignore)
+        bundle = open_in_precision(model, precision, settings.engine)
+        shown = kept[0].image
+        canvas = job.segmenter.prepare(shown)
         seen = canvas.crops.shape if isinstance(canvas, Prepared) else canvas.shape
-        about = _about(bundle.manifest, threads, kept[0].image.shape, seen)
-        if told := describe(whole.others, others, contest.others if contest else None):
-            about["other processes"] = told
-        board = settings.board
-        measured = Measured(
-            **vars(whole),
-            about=about,
-            precision=bundle.manifest.precision.name,
-            alone=alone[number],
-            contest=contest,
-            roofline=predict(count_operations(graph.model, graph.shapes), board) if graph and board else None,
-        )
-        if number:
-            first = bundles[0].manifest.precision.name
-            beside = Beside(first, *ratio(alone[number]["infer"].wall, alone[0]["infer"].wall))
-            measured = replace(measured, beside=beside)
-        found.append(measured)
-    return found
+        about = _about(bundle.manifest, job.threads, shown.shape, seen)
+        graph = None
+        if settings.compare or settings.board:
+            graph = network_graph(job.segmenter, bundle, in_float(bundle, model), canvas)
+        job.close()
+    board = settings.board
+    return _Look(
+        about,
+        bundle.manifest.precision.name,
+        graph.contest(settings.engine, job.threads.inference) if graph and settings.compare else None,
+        predict(count_operations(graph.model, graph.shapes), board) if graph and board else None,
+    )
 
 
 def _about(bundle: Manifest, threads: Threads, shown: Sequence[int], seen: Sequence[int]) -> dict[str, str]:

@@ -1,10 +1,11 @@
-"""Times of a stage, and how several stages are measured: in turn, until none of their medians moves any more."""
+"""Times of a stage, and how several stages are measured: in turn, in sittings that lie apart."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import TypeVar
 
@@ -15,16 +16,20 @@ from rsseg_edge.bench.contention import Contention
 from rsseg_edge.errors import UsageError
 
 Stage = TypeVar("Stage", bound=Hashable)
+Seconds = npt.NDArray[np.float64]
 
 WARM_UP = 5
 """Steps of every stage that are not counted at its beginning, if they take less than :data:`LONG` seconds."""
 BLOCK, LEAST, LONG = 10, 2, 1.0
 """Steps of a turn; a turn that is longer than so many seconds ends after the least number of them."""
 PARTS = 5
+"""Sittings of a measurement, or parts of one that has a single one: what tells how far its median may be off."""
 LIMIT = 120.0
-"""Seconds after which there is no other round, once there are as many as parts."""
+"""Seconds of all sittings together, after which there is no other round of turns."""
+ROUNDS = 2
+"""That a sitting has in any case."""
 STABLE = 0.01
-"""Range of a median's parts, by the median, that counts as none; no spread that is told is smaller."""
+"""Of a median: no spread that is told is smaller."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +37,19 @@ class Timing:
     """Seconds a frame.
 
     Attributes:
-        wall: in the order in which they were measured, float64 [frames].
+        sittings: of each in the order in which they were measured, float64 [frames of it].
         cpu: of all cores together, on average.
         undisturbed: what a frame takes where nothing else wants the cores, at the least; None where they were free.
     """
 
-    wall: npt.NDArray[np.float64]
+    sittings: tuple[Seconds, ...]
     cpu: float
     undisturbed: float | None = None
+
+    @cached_property
+    def wall(self) -> Seconds:
+        """Of all sittings, float64 [frames]."""
+        return np.concatenate(self.sittings)
 
     @property
     def rate(self) -> float:
@@ -63,43 +73,58 @@ class Timing:
         or fewer, which no part of this one tells.
         """
         waited = 0.0 if self.undisturbed is None else self.quantile(0.5) - self.undisturbed
-        return max(spread(self.wall), waited)
+        return max(spread(self.sittings), waited)
 
 
-def spread(values: npt.NDArray[np.float64]) -> float:
-    """How far the median of values may be off: half the range of the medians of five parts, in their order.
+def joined(sittings: Sequence[Mapping[Stage, Timing]]) -> dict[Stage, Timing]:
+    """Of each stage one measurement out of its sittings."""
+    found = {}
+    for name in sittings[0]:
+        each = [sitting[name] for sitting in sittings]
+        cpu = sum(t.cpu * len(t.wall) for t in each) / sum(len(t.wall) for t in each)
+        free = [t.undisturbed for t in each if t.undisturbed is not None]
+        found[name] = Timing(tuple(s for t in each for s in t.sittings), cpu, min(free, default=None))
+    return found
 
-    Neighbours share what the machine does at the moment, so that the error of a mean of independent values would be far
-    too small; parts lie apart as another run does. No less than :data:`STABLE` of the median.
+
+def spread(parts: Sequence[Seconds]) -> float:
+    """How far the median of all values may be off: half the range of the parts' medians.
+
+    Neighbours share what the machine does at the moment, and steps of one process where its memory happens to lie, so
+    that the error of a mean of independent values would be far too small. Parts lie apart as another run does, and
+    sittings are processes of their own as well. No less than :data:`STABLE` of the median.
     """
-    return max(_half_range(values), STABLE * abs(float(np.median(values))))
+    medians = [float(np.median(part)) for part in parts]
+    return max((max(medians) - min(medians)) / 2, STABLE * abs(float(np.median(np.concatenate(parts)))))
 
 
-def _half_range(values: npt.NDArray[np.float64]) -> float:
-    medians = [float(np.median(part)) for part in np.array_split(values, PARTS) if len(part)]
-    return (max(medians) - min(medians)) / 2
+def in_parts(values: Seconds) -> list[Seconds]:
+    """Values of one sitting, in their order, in :data:`PARTS` parts, or as many as there are values."""
+    return [part for part in np.array_split(values, PARTS) if len(part)]
 
 
-def ratio(values: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Median of values by that of others which were measured in turn with them, and how far it may be off.
+def ratio(timing: Timing, other: Timing) -> tuple[float, float]:
+    """Median of a stage by that of another which was measured in turn with it, and how far it may be off.
 
-    What the machine does meanwhile is in both: parts of the same time are compared, as :func:`spread` compares parts.
+    What the machine does meanwhile is in both: medians of the same sitting are compared, as :func:`spread` compares
+    those of one stage.
     """
-    parts = zip(np.array_split(values, PARTS), np.array_split(others, PARTS), strict=True)
-    ratios = [float(np.median(a) / np.median(b)) for a, b in parts if len(a) and len(b)]
-    found = float(np.median(values) / np.median(others))
+    pairs = zip(timing.sittings, other.sittings, strict=True)
+    ratios = [float(np.median(a) / np.median(b)) for a, b in pairs]
+    found = float(np.median(timing.wall) / np.median(other.wall))
     return found, max((max(ratios) - min(ratios)) / 2, STABLE * found)
 
 
-def take_turns(stages: Mapping[Stage, Iterator[object]], frames: int) -> dict[Stage, Timing]:
-    """Time the steps of iterators, a block of each in turn.
+def take_turns(stages: Mapping[Stage, Iterator[object]], frames: int, limit: float) -> dict[Stage, Timing]:
+    """Time the steps of iterators in one sitting, a block of each in turn.
 
-    In turn, since a machine's clocks and its other work change within seconds: every stage sees all of the run, so that
-    they compare with each other, and the spread of each is that of the whole run.
+    In turn, since a machine's clocks and its other work change within seconds: every stage sees all of the sitting, so
+    that they compare with each other.
 
     Args:
         stages: each yields after a step. One that ends earlier is measured no further.
-        frames: steps of each at most. All end together once every median is stable, or after :data:`LIMIT`.
+        frames: steps of each at most.
+        limit: seconds after which there is no other round of turns, once there were :data:`ROUNDS`.
 
     Raises:
         UsageError: a stage ends before anything could be counted.
@@ -109,7 +134,7 @@ def take_turns(stages: Mapping[Stage, Iterator[object]], frames: int) -> dict[St
     for work in stages.values():
         _warm_up(work)
     contention = Contention()
-    going, rounds, end = dict(stages), 0, time.perf_counter() + LIMIT
+    going, rounds, end = dict(stages), 0, time.perf_counter() + limit
     while going:
         for name, work in list(going.items()):
             next(work, None)  # what lay in the caches is another stage's
@@ -122,11 +147,7 @@ def take_turns(stages: Mapping[Stage, Iterator[object]], frames: int) -> dict[St
             if not times or len(wall[name]) >= frames:
                 del going[name]
         rounds += 1
-        if rounds < PARTS:
-            continue
-        # One that ends as soon as five turns happen to be alike would tell of less than its error.
-        stable = rounds >= 2 * PARTS and all(map(_is_stable, wall.values()))
-        if time.perf_counter() > end or stable:
+        if rounds >= ROUNDS and time.perf_counter() > end:
             break
     if not all(wall.values()):
         raise UsageError(f"the video is too short to measure on: it takes more than {WARM_UP + 1} frames")
@@ -134,7 +155,7 @@ def take_turns(stages: Mapping[Stage, Iterator[object]], frames: int) -> dict[St
     found = {}
     for name, times in wall.items():
         frame = cpu[name] / len(times)
-        found[name] = Timing(np.asarray(times), frame, frame / most[name] if crowded else None)
+        found[name] = Timing((np.asarray(times),), frame, frame / most[name] if crowded else None)
     return found
 
 
@@ -155,8 +176,3 @@ def _block(work: Iterator[object], count: int) -> list[float]:
             break
         begin = now
     return times
-
-
-def _is_stable(wall: list[float]) -> bool:
-    values = np.asarray(wall)
-    return bool(_half_range(values) < STABLE * np.median(values))

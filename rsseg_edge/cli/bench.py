@@ -56,9 +56,9 @@ def bench(
 ) -> None:
     """Measure each stage alone (infer is the network), and the whole pipeline on the same video.
 
-    "alone" runs nothing beside it; stages take turns until their medians are stable. "±" is how far the median may be
-    off. "core ms" adds up all cores. The last line is the rate of the whole pipeline by the slowest stage's alone.
-    --json gives an object for one measurement, a list for several.
+    "alone" runs nothing beside it; stages take turns, in five processes one after the other. "±" is how far the median
+    may be off. "core ms" adds up all cores. The last line is the rate of the whole pipeline by the slowest stage's
+    alone. --json gives an object for one measurement, a list for several.
     """
     from rsseg_edge.bench.accuracy import with_accuracy
     from rsseg_edge.bench.report import to_json

@@ -149,7 +149,7 @@ def test_of_a_model_that_reads_sentences_accuracy_is_that_of_sentences(tmp_path:
     colors = np.uint8([[0, 0, 0], [110, 80, 30], [120, 120, 120], [70, 120, 90]])
     cv2.imwrite(str(tmp_path / "data/a.png"), colors[mask])
     cv2.imwrite(str(tmp_path / "data/masks/a.png"), mask)
-    timing = Timing(np.ones(5), 1.0)
+    timing = Timing((np.ones(5),), 1.0)
     measured = Measured(
         about={"model": "cris-tiny, fp16"}, precision="fp16", alone={"infer": timing}, together=1.0, together_cpu=1.0,
         timeline={"write": np.ones((5, 2))}, load=1.0, first_frame=1.0, memory=1.0, power=None, frames=5,

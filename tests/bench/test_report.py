@@ -20,7 +20,7 @@ STAGES = ("decode", "prepare", "infer", "finish", "write")
 @pytest.fixture
 def measured() -> Measured:
     rng = np.random.default_rng(0)
-    alone = {name: Timing(rng.uniform(0.01, 0.02, 60) * (i + 1), 0.01) for i, name in enumerate(STAGES)}
+    alone = {name: Timing((rng.uniform(0.01, 0.02, 60) * (i + 1),), 0.01) for i, name in enumerate(STAGES)}
     timeline = {
         name: np.column_stack((0.04 * np.arange(40) + 0.01 * i, np.full(40, 0.01))) for i, name in enumerate(STAGES)
     }
@@ -83,9 +83,9 @@ def test_the_suffix_chooses_the_form(measured: Measured, tmp_path: Path, suffix:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_spread_is_half_the_range_of_the_parts_medians():
-    wall = np.repeat([0.010, 0.011, 0.012, 0.011, 0.016], 10)
-    assert Timing(wall, 0.0).spread == pytest.approx(0.003)
+def test_spread_is_half_the_range_of_the_sittings_medians():
+    sittings = tuple(np.full(10, seconds) for seconds in (0.010, 0.011, 0.012, 0.011, 0.016))
+    assert Timing(sittings, 0.0).spread == pytest.approx(0.003)
 
 
 def test_the_pipelines_rate_has_a_spread(measured: Measured):
