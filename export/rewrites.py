@@ -9,6 +9,12 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from rsseg_edge.kernels.functions import attach
+from rsseg_edge.kernels.registry import DOMAIN
+
+_DECIDES = ("Slice", "Squeeze", "Less", "Greater", "Where", "Max", "Mul", "Add", "Cast")
+"""What :func:`rsseg_edge.models.decide.decide` is traced to."""
+
 Shape = list[tuple[int, str]]
 """Of each axis a factor and a symbol, which is empty for a number."""
 
@@ -38,6 +44,67 @@ def pool_resizes(model: onnx.ModelProto) -> None:
         nodes += [node] if factor is None else _means(graph, node, factor)
     del graph.node[:]
     graph.node.extend(nodes)
+
+
+def decide_in_one(model: onnx.ModelProto, class_map: str, confidence: str) -> None:
+    """Let one operator enlarge the shares and decide on them, where a graph enlarges them four times.
+
+    Args:
+        model: whose shares are a quarter of its class map's sides: no graph with free sides tells so.
+        class_map: the output that holds the class.
+        confidence: the output that holds its share.
+    """
+    graph = model.graph
+    makers = {name: node for node in graph.node for name in node.output}
+    constants = {t.name for t in graph.initializer}
+    chain: dict[str, onnx.NodeProto] = {}
+    sources: dict[str, onnx.NodeProto] = {}
+    waiting = [class_map, confidence]
+    while waiting:
+        name = waiting.pop()
+        if name in constants or name in chain or name in sources:
+            continue
+        node = makers.get(name)
+        if node is None or (node.op_type not in _DECIDES and node.op_type != "Resize"):
+            return
+        (sources if node.op_type == "Resize" else chain)[name] = node
+        waiting += node.input if node.op_type != "Resize" else []
+    shapes = _shapes(graph)
+    resize = next(iter(sources.values()), None)
+    if resize is None or len(sources) > 1 or not _is_half_pixel(resize) or resize.input[0] not in shapes:
+        return
+    shares = resize.input[0]
+    classes, symbol = shapes[shares][1]
+    others = {name for node in graph.node if node.output[0] not in chain for name in node.input}
+    others |= {o.name for o in graph.output} - {class_map, confidence}
+    if symbol or [n.op_type for n in chain.values()].count("Max") != classes - 1 or others & {*chain, resize.output[0]}:
+        return
+    place = list(graph.node).index(resize)
+    made = helper.make_node(
+        "UpsampleDecide", [shares], [class_map, confidence], "decide", domain=DOMAIN, classes=classes
+    )
+    for node in (resize, *chain.values()):
+        graph.node.remove(node)
+    graph.node.insert(place, made)
+    inner = [value for value in graph.value_info if value.name in chain or value.name == resize.output[0]]
+    for value in inner:
+        graph.value_info.remove(value)
+    _drop_unread(graph)
+    attach(model)
+
+
+def _drop_unread(graph: onnx.GraphProto) -> None:
+    """Nodes and constants that nobody reads any more."""
+    while True:
+        read = {name for node in graph.node for name in node.input} | {o.name for o in graph.output}
+        unread = [node for node in graph.node if not read & set(node.output)]
+        if not unread:
+            break
+        for node in unread:
+            graph.node.remove(node)
+    kept = [t for t in graph.initializer if t.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
 
 
 def _embed(graph: onnx.GraphProto, conv: onnx.NodeProto) -> None:
@@ -124,12 +191,10 @@ def _reduction(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int | None:
     """The even factor by which a node reduces both sides of a tensor [B, C, H, W] bilinearly."""
     if node.op_type != "Resize" or node.input[0] not in shapes or node.output[0] not in shapes:
         return None
-    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    mode = attributes.get("coordinate_transformation_mode", b"half_pixel")
-    if attributes.get("mode") != b"linear" or mode not in (b"half_pixel", b"pytorch_half_pixel"):
+    if not _is_half_pixel(node):
         return None
     before, after = shapes[node.input[0]], shapes[node.output[0]]
-    if attributes.get("antialias", 0) or len(before) != 4 or before[:2] != after[:2]:
+    if len(before) != 4 or before[:2] != after[:2]:
         return None
     factors = {
         a // b if a_symbol == b_symbol and a % b == 0 else 0
@@ -137,6 +202,14 @@ def _reduction(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int | None:
     }
     factor = factors.pop()
     return factor if not factors and factor >= 2 and factor % 2 == 0 else None
+
+
+def _is_half_pixel(resize: onnx.NodeProto) -> bool:
+    """Whether a Resize is bilinear, as PyTorch's is without aligned corners."""
+    attributes = {a.name: helper.get_attribute_value(a) for a in resize.attribute}
+    mode = attributes.get("coordinate_transformation_mode", b"half_pixel")
+    bilinear = attributes.get("mode") == b"linear" and mode in (b"half_pixel", b"pytorch_half_pixel")
+    return bilinear and not attributes.get("antialias", 0)
 
 
 def _shapes(graph: onnx.GraphProto) -> dict[str, Shape]:

@@ -211,6 +211,12 @@ def _row_steps(weight: Floats) -> Floats:
     return np.asarray(np.abs(weight).max(1) / 120, np.float32)
 
 
+def _upsample_decide(case: Case, rng: np.random.Generator) -> dict[str, Array]:
+    b, k, h, w = (case.sizes[letter] for letter in "BKhw")
+    # Sixteenths, whose blends any precision holds exactly: no face may choose another class where two are nearly alike.
+    return {"shares": (rng.integers(0, 17, (b, k, h, w)) / 16).astype(np.float32)}
+
+
 MAKERS: dict[str, Callable[[Case, np.random.Generator], dict[str, Array]]] = {
     "MaskedAttention": _masked_attention,
     "BilateralKernel": _bilateral_kernel,
@@ -224,6 +230,7 @@ MAKERS: dict[str, Callable[[Case, np.random.Generator], dict[str, Array]]] = {
     "SelfAttention": _self_attention,
     "CrossAttention": _cross_attention,
     "FeedForward": _feed_forward,
+    "UpsampleDecide": _upsample_decide,
     "QInvertedResidual": _q_inverted_residual,
     "QSeparableConv": _q_separable_conv,
 }

@@ -21,7 +21,7 @@ CODES_TOLERANCE = {"float32": 1e-2, "float16": 5e-2}
 
 def tolerance(op: str, dtype: str = "float32") -> float:
     """How far faces of an operator may be apart, relative to the largest value."""
-    return (CODES_TOLERANCE if OPS[op].codes else TOLERANCE)[dtype]
+    return (CODES_TOLERANCE if OPS[op].codes or OPS[op].bytes else TOLERANCE)[dtype]
 
 
 @dataclass(frozen=True)
@@ -181,6 +181,16 @@ def _rows() -> Iterator[Case]:
         attributes = {"channels": e, "stride": stride, "offset": int(name.endswith("offset_1"))}
         yield Case("QInvertedResidual", name, {**sizes, "C": c}, attributes, style)
         yield Case("QSeparableConv", name, sizes, attributes, style)
+
+    for name, b, k, h, w in (
+        ("typical", 1, 5, 12, 40),
+        ("odd", 3, 7, 5, 13),
+        ("one_of_each", 1, 1, 1, 1),
+        ("one_column", 2, 3, 9, 1),
+        ("one_row", 1, 4, 1, 35),
+        ("many_classes", 1, 256, 3, 17),
+    ):
+        yield Case("UpsampleDecide", name, {"B": b, "K": k, "h": h, "w": w}, {"classes": k})
 
 
 _TABLE = tuple(_rows())

@@ -21,6 +21,7 @@ from rsseg_edge.kernels.q_separable_conv import onnx_function as q_separable_con
 from rsseg_edge.kernels.registry import DOMAIN, OPS, VERSION
 from rsseg_edge.kernels.self_attention import onnx_function as self_attention
 from rsseg_edge.kernels.upsample_conv3x3_relu import onnx_function as upsample_conv3x3_relu
+from rsseg_edge.kernels.upsample_decide import onnx_function as upsample_decide
 
 # Parses the reflect padding, ReduceMax with axes as an input and Split with num_outputs that the bodies use.
 OPSET = 18
@@ -34,7 +35,7 @@ def attach(model: onnx.ModelProto) -> list[str]:
 
     Raises:
         ValueError: the model's opset is older than 18, an operator is unknown, one is used with two radii or numbers of
-            levels (a body is written for one), or the number of levels cannot be read from the graph.
+            levels or classes (a body is written for one), or the number of levels cannot be read from the graph.
     """
     nodes = [n for n in _nodes(model.graph) if n.domain == DOMAIN]
     if not nodes:
@@ -46,7 +47,7 @@ def attach(model: onnx.ModelProto) -> list[str]:
     for node in nodes:
         text = function_text(node, model.graph)
         if bodies.setdefault(node.op_type, text) != text:
-            raise ValueError(f"{node.op_type}: one model can hold one radius or number of levels, this one has two")
+            raise ValueError(f"{node.op_type}: one model can hold one radius or number of levels or classes, this has two")
     kept = [f for f in model.functions if f.domain != DOMAIN]
     del model.functions[:]
     model.functions.extend([*kept, *map(_parse, bodies.values())])
@@ -67,6 +68,8 @@ def function_text(node: onnx.NodeProto, graph: onnx.GraphProto) -> str:
         return _PLAIN[node.op_type]()
     if node.op_type == "MSDeformAttn":
         return ms_deform_attn.function_text(_levels(node, graph))
+    if node.op_type == "UpsampleDecide":
+        return upsample_decide.function_text(attributes["classes"])
     return _BY_RADIUS[node.op_type](attributes["radius"])
 
 

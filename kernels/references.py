@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +24,9 @@ from rsseg_edge.kernels.q_inverted_residual.reference import q_inverted_residual
 from rsseg_edge.kernels.q_separable_conv.reference import q_separable_conv
 from rsseg_edge.kernels.self_attention.reference import self_attention
 from rsseg_edge.kernels.upsample_conv3x3_relu.reference import upsample_conv3x3_relu
+from rsseg_edge.kernels.upsample_decide.reference import upsample_decide
 
-REFERENCES: dict[str, Callable[..., Tensor]] = {
+REFERENCES: dict[str, Callable[..., Tensor | tuple[Tensor, ...]]] = {
     "MaskedAttention": masked_attention,
     "BilateralKernel": bilateral_kernel,
     "AdaptiveUpsample": adaptive_upsample,
@@ -40,19 +41,29 @@ REFERENCES: dict[str, Callable[..., Tensor]] = {
     "FeedForward": feed_forward,
     "QInvertedResidual": q_inverted_residual,
     "QSeparableConv": q_separable_conv,
+    "UpsampleDecide": upsample_decide,
 }
 
 
-def expected(case: Case, dtype: str = "float32") -> npt.NDArray[np.float64]:
-    """What a case's inputs, rounded to ``dtype``, give in float64: the yardstick of all other faces."""
+def expected(case: Case, dtype: str = "float32") -> npt.NDArray[np.generic]:
+    """What a case's inputs, rounded to ``dtype``, give in float64: the yardstick of all other faces.
+
+    Several outputs are stacked, as :func:`stacked` does it.
+    """
     inputs = [torch.from_numpy(np.asarray(x)) for x in case.inputs(dtype).values()]
     exact = [x.double() if x.is_floating_point() else x for x in inputs]
-    return np.asarray(REFERENCES[case.op](*exact, *case.attributes.values()).numpy())
+    return stacked(REFERENCES[case.op](*exact, *case.attributes.values()))
 
 
-def relative_error(got: npt.NDArray[np.generic], want: npt.NDArray[np.float64]) -> float:
+def stacked(outputs: Tensor | Sequence[Tensor | npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
+    """The one output of an operator, or all of them along a new first axis."""
+    each = [np.asarray(o) for o in ([outputs] if isinstance(outputs, Tensor) else outputs)]
+    return each[0] if len(each) == 1 else np.stack(each)
+
+
+def relative_error(got: npt.NDArray[np.generic], wanted: npt.NDArray[np.generic]) -> float:
     """Largest difference over the largest value; infinite where the shapes differ or a NaN appears."""
-    exact = got.astype(np.float64)
+    exact, want = got.astype(np.float64), wanted.astype(np.float64)
     if exact.shape != want.shape or not np.isfinite(exact).all():
         return float("inf")
     return float(np.abs(exact - want).max() / (np.abs(want).max() or 1.0))

@@ -21,19 +21,22 @@ class Op:
         room: the folder below ``kernels`` that holds its faces.
         inputs: names in order, with their shapes.
         attributes: names of its integer attributes.
-        output: name and shape of the one output.
+        outputs: names and shapes.
         triton: whether it has a Triton kernel and a TensorRT plugin of ours.
         codes: whether it works on 8-bit codes. Calibration puts such an operator into a graph, no network calls it; and
             a value near the middle of two codes may become either, so that faces agree to a code's step alone.
+        bytes: whether its outputs are uint8, in place of its inputs' precision: an exporter puts it into a graph, and
+            of such outputs the same holds.
     """
 
     name: str
     room: str
     inputs: tuple[str, ...]
     attributes: tuple[str, ...]
-    output: str
+    outputs: tuple[str, ...]
     triton: bool = True
     codes: bool = False
+    bytes: bool = False
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -61,28 +64,28 @@ OPS: dict[str, Op] = {
             "masked_attention",
             ("query [B,N,C]", "key [B,L,C]", "value [B,L,C]", "mask_logits [B,N,L]"),
             ("num_heads",),
-            "output [B,N,C]",
+            ("output [B,N,C]",),
         ),
         Op(
             "BilateralKernel",
             "bilateral_kernel",
             ("range [B,H,W,R]", "spatial [K*K]", "temperature [1]"),
             ("radius",),
-            "kernel [B,H,W,K*K]",
+            ("kernel [B,H,W,K*K]",),
         ),
         Op(
             "AdaptiveUpsample",
             "adaptive_upsample",
             ("features [B,h,w,C]", "kernel [B,H,W,K*K]"),
             ("radius",),
-            "output [B,H,W,C]",
+            ("output [B,H,W,C]",),
         ),
         Op(
             "AdaptiveUpsampleClassify",
             "adaptive_upsample_classify",
             ("features [B,h,w,C]", "kernel [B,H,W,K*K]", "bias [C]", "text [Q,C]"),
             ("radius",),
-            "logits [B,H,W,Q]",
+            ("logits [B,H,W,Q]",),
         ),
         Op(
             "MSDeformAttn",
@@ -95,7 +98,7 @@ OPS: dict[str, Op] = {
                 "attention_weights [B,N,M,L,P]",
             ),
             (),
-            "output [B,N,M*D]",
+            ("output [B,N,M*D]",),
             triton=False,
         ),
         Op(
@@ -103,7 +106,7 @@ OPS: dict[str, Op] = {
             "conv3x3_relu",
             ("x [B,C,h,w]", "weight [D,C,3,3]", "addend [1|B,D,1|h,1|w]"),
             (),
-            "output [B,D,h,w]",
+            ("output [B,D,h,w]",),
             triton=False,
         ),
         Op(
@@ -111,7 +114,7 @@ OPS: dict[str, Op] = {
             "upsample_conv3x3_relu",
             ("x [B,C,h,w]", "weight [D,C,3,3]", "addend [1|B,D,1|H,1|W]"),
             (),
-            "output [B,D,H,W]",
+            ("output [B,D,H,W]",),
             triton=False,
         ),
         Op(
@@ -119,7 +122,7 @@ OPS: dict[str, Op] = {
             "pixel_mlp",
             ("x [B,H,W,C]", "weight1 [D,C]", "bias1 [D]", "weight2 [E,D]", "bias2 [E]"),
             (),
-            "output [B,H,W,E]",
+            ("output [B,H,W,E]",),
             triton=False,
         ),
         Op(
@@ -134,7 +137,7 @@ OPS: dict[str, Op] = {
                 "bias2 [T]",
             ),
             (),
-            "output [B,H,W,T]",
+            ("output [B,H,W,T]",),
             triton=False,
         ),
         Op(
@@ -152,7 +155,7 @@ OPS: dict[str, Op] = {
                 "out_norm_bias [C]",
             ),
             ("num_heads",),
-            "output [B,N,C]",
+            ("output [B,N,C]",),
             triton=False,
         ),
         Op(
@@ -171,7 +174,7 @@ OPS: dict[str, Op] = {
                 "out_norm_bias [C]",
             ),
             ("num_heads",),
-            "output [B,N,C]",
+            ("output [B,N,C]",),
             triton=False,
         ),
         Op(
@@ -189,7 +192,7 @@ OPS: dict[str, Op] = {
                 "bias2 [C]",
             ),
             (),
-            "output [B,N,C]",
+            ("output [B,N,C]",),
             triton=False,
         ),
         # Here h, w: H, W less the offset, over the stride, rounded up.
@@ -198,7 +201,7 @@ OPS: dict[str, Op] = {
             "q_inverted_residual",
             ("x [B,H,W,C]", "x_step [2]", "expand_weight [E,C]", "expand_step [E]", "expand_bias [E]", *_BLOCK),
             ("channels", "stride", "offset"),
-            "output [B,h,w,D]",
+            ("output [B,h,w,D]",),
             triton=False,
             codes=True,
         ),
@@ -207,9 +210,18 @@ OPS: dict[str, Op] = {
             "q_separable_conv",
             ("x [B,H,W,E]", *_BLOCK),
             ("channels", "stride", "offset"),
-            "output [B,h,w,D]",
+            ("output [B,h,w,D]",),
             triton=False,
             codes=True,
+        ),
+        Op(
+            "UpsampleDecide",
+            "upsample_decide",
+            ("shares [B,K,h,w]",),
+            ("classes",),
+            ("class_map [B,4h,4w]", "confidence [B,4h,4w]"),
+            triton=False,
+            bytes=True,
         ),
     )
 }

@@ -147,4 +147,6 @@ def _call(op: str, inputs: Sequence[Tensor], attributes: dict[str, int], shape: 
             f"{DOMAIN}::{op}", inputs, {**attributes}, dtype=inputs[0].dtype, shape=list(shape), version=VERSION
         )
         return out
-    return REFERENCES[op](*inputs, *attributes.values())
+    found = REFERENCES[op](*inputs, *attributes.values())
+    assert isinstance(found, Tensor), "what networks call has one output"
+    return found

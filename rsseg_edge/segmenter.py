@@ -123,6 +123,12 @@ class ScoringSegmenter(Protocol):
     def decide(self, scores: npt.NDArray[np.float32]) -> tuple[UInt8Array, UInt8Array]:
         """Class map and confidence, uint8 [h, w] each, of (blended) scores [Q, h, w]."""
 
+    def decide_enlarged(self, scores: npt.NDArray[np.float32]) -> tuple[UInt8Array, UInt8Array] | None:
+        """The same, uint8 [4h, 4w] each, of the scores enlarged four times bilinearly.
+
+        None where that is no quicker than enlarging them for :meth:`decide`.
+        """
+
     def probabilities(self, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Of each class, float32 [classes, h, w], of (blended) scores [Q, h, w]; the largest is the confidence."""
 

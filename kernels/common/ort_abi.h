@@ -21,7 +21,7 @@ constexpr std::uint32_t kOldest = 16;       // the custom operators of 1.16 are 
 constexpr std::uint32_t kParallelFor = 17;  // KernelContext_ParallelFor
 
 enum ErrorCode : int { kFail = 1, kInvalidArgument = 2 };
-enum ElementType : int { kFloat = 1, kInt64 = 7, kHalf = 10 };
+enum ElementType : int { kFloat = 1, kUint8 = 2, kInt64 = 7, kHalf = 10 };
 enum Characteristic : int { kRequired = 0 };
 enum MemoryType : int { kDefault = 0 };
 

@@ -1,4 +1,5 @@
 // The library's entry point: registers the operators with a session's options.
+#include "../upsample_decide/cpu.h"
 #include "dispatch.h"
 #include "ort_op.h"
 
@@ -16,6 +17,17 @@ RSSEG_EXPORT const char* rsseg_limit_isa(const char* name) {
     for (Isa candidate : {Isa::scalar, Isa::vec128, Isa::avx2, Isa::avx512, Isa::vnni})
         if (std::string(name) == isa_name(candidate)) limit_isa(candidate);
     return isa_name(isa());
+}
+
+// UpsampleDecide without a runtime, on the thread that calls; false where there was no memory. For scenes, whose shares are
+// those of many runs blended.
+RSSEG_EXPORT bool rsseg_upsample_decide(const float* shares, std::uint8_t* class_map, std::uint8_t* confidence, std::size_t classes,
+                                        std::size_t height, std::size_t width) {
+    const Threads alone{[](const Threads&, void (*task)(void*, std::size_t), std::size_t count, void* argument) {
+                            for (std::size_t i = 0; i < count; ++i) task(argument, i);
+                        },
+                        nullptr};
+    return RSSEG_BEST(upsample_decide)({shares, class_map, confidence, 1, classes, height, width}, alone);
 }
 
 RSSEG_EXPORT ort::Status* RegisterCustomOps(ort::SessionOptions* options, const ort::ApiBase* base) {
@@ -41,7 +53,7 @@ RSSEG_EXPORT ort::Status* RegisterCustomOps(ort::SessionOptions* options, const 
         {kSelfAttention, false},            {kSelfAttention, true},            {kCrossAttention, false},
         {kCrossAttention, true},            {kFeedForward, false},             {kFeedForward, true},
         {kQInvertedResidual, false},        {kQInvertedResidual, true},        {kQSeparableConv, false},
-        {kQSeparableConv, true},
+        {kQSeparableConv, true},           {kUpsampleDecide, false},          {kUpsampleDecide, true},
     };
     ort::CustomOpDomain* domain = nullptr;
     if (auto* failed = api.at<ort::CreateCustomOpDomainFn>(ort::CreateCustomOpDomain)("rsseg", &domain)) return failed;

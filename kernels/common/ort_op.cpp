@@ -142,19 +142,26 @@ const float* Call::floats(std::size_t input) {
 
 const std::int64_t* Call::ints(std::size_t input) const { return static_cast<const std::int64_t*>(inputs_[input].data); }
 
-float* Call::output(std::initializer_list<std::size_t> shape) {
-    std::vector<std::int64_t> dims;
-    output_size_ = 1;
-    for (std::size_t size : shape) {
-        dims.push_back(static_cast<std::int64_t>(size));
-        output_size_ *= size;
-    }
+void* Call::allocate(std::size_t index, std::initializer_list<std::size_t> shape) {
+    const std::vector<std::int64_t> dims(shape.begin(), shape.end());
     ort::Value* value = nullptr;
-    check(host_.api, host_.api.at<ort::GetOutputFn>(ort::KernelContext_GetOutput)(host_.context, 0, dims.data(), dims.size(), &value), "the output");
-    check(host_.api, host_.api.at<ort::GetTensorMutableDataFn>(ort::GetTensorMutableData)(value, &output_), "the output");
+    void* data = nullptr;
+    check(host_.api, host_.api.at<ort::GetOutputFn>(ort::KernelContext_GetOutput)(host_.context, index, dims.data(), dims.size(), &value), "an output");
+    check(host_.api, host_.api.at<ort::GetTensorMutableDataFn>(ort::GetTensorMutableData)(value, &data), "an output");
+    return data;
+}
+
+float* Call::output(std::initializer_list<std::size_t> shape) {
+    output_size_ = 1;
+    for (std::size_t size : shape) output_size_ *= size;
+    output_ = allocate(0, shape);
     if (!half_) return static_cast<float*>(output_);
     widened_.resize(output_size_);
     return widened_.data();
+}
+
+std::uint8_t* Call::bytes(std::size_t index, std::initializer_list<std::size_t> shape) {
+    return static_cast<std::uint8_t*>(allocate(index, shape));
 }
 
 std::shared_ptr<const Call::State> Call::state() const {
@@ -194,8 +201,10 @@ Registration::Registration(const Operator& op_, bool half_) : ort::CustomOp{}, o
     GetInputType = [](const ort::CustomOp* o, std::size_t i) -> int {
         return self(o).op.integers[i] ? ort::kInt64 : self(o).half ? ort::kHalf : ort::kFloat;
     };
-    GetOutputTypeCount = [](const ort::CustomOp*) -> std::size_t { return 1; };
-    GetOutputType = [](const ort::CustomOp* o, std::size_t) -> int { return self(o).half ? ort::kHalf : ort::kFloat; };
+    GetOutputTypeCount = [](const ort::CustomOp* o) -> std::size_t { return self(o).op.bytes ? self(o).op.bytes : 1; };
+    GetOutputType = [](const ort::CustomOp* o, std::size_t) -> int {
+        return self(o).op.bytes ? ort::kUint8 : self(o).half ? ort::kHalf : ort::kFloat;
+    };
     GetInputCharacteristic = GetOutputCharacteristic = [](const ort::CustomOp*, std::size_t) -> int { return ort::kRequired; };
     GetInputMemoryType = [](const ort::CustomOp*, std::size_t) -> int { return ort::kDefault; };
     GetVariadicInputMinArity = GetVariadicOutputMinArity = [](const ort::CustomOp*) { return 0; };

@@ -63,6 +63,8 @@ public:
     // Allocates the output; written in half precision by finish() where the model is.
     float* output(std::initializer_list<std::size_t> shape);
     void finish();
+    // Allocates one of several outputs that are bytes.
+    std::uint8_t* bytes(std::size_t index, std::initializer_list<std::size_t> shape);
 
     const Threads& threads() const { return threads_; }
 
@@ -74,6 +76,7 @@ private:
     };
 
     std::string shape_text(std::size_t input) const;
+    void* allocate(std::size_t index, std::initializer_list<std::size_t> shape);
 
     Host host_;
     bool half_;
@@ -92,11 +95,13 @@ struct Operator {
     std::vector<bool> integers;  // inputs that are int64 rather than floating
     std::vector<const char*> attributes;
     void (*compute)(Call& call);
+    std::size_t bytes = 0;  // outputs that are uint8, in place of one that is as the inputs
 };
 
 // Declared in each room's op.cpp.
 extern const Operator kMaskedAttention, kBilateralKernel, kAdaptiveUpsample, kAdaptiveUpsampleClassify, kMSDeformAttn, kConv3x3Relu,
-    kUpsampleConv3x3Relu, kPixelMLP, kFixupKernel, kSelfAttention, kCrossAttention, kFeedForward, kQInvertedResidual, kQSeparableConv;
+    kUpsampleConv3x3Relu, kPixelMLP, kFixupKernel, kSelfAttention, kCrossAttention, kFeedForward, kQInvertedResidual, kQSeparableConv,
+    kUpsampleDecide;
 
 // The size of a kernel's window in places; throws unless 1 <= radius < both sizes of the image.
 std::size_t window_area(std::int64_t radius, std::size_t height, std::size_t width);

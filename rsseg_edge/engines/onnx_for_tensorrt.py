@@ -5,7 +5,7 @@ The bundle keeps one graph for every runtime. What follows is done to a copy in 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 
@@ -30,9 +30,9 @@ def widen_bytes(model: bytes) -> bytes:
     renamed = {name: name + _WIDE for name in (*inputs, *outputs)}
     kept = set(_quantised(graph))
 
-    def node(value: memoryview) -> list[bytes]:
+    def node(value: memoryview, names: Mapping[str, str]) -> list[bytes]:
         narrows = wire.text(value, wire.NODE_TYPE) == "Cast" and _cast_to(value) == wire.UINT8
-        found = wire.rewrite(value, lambda number, part: field(number, part, narrows))
+        found = wire.rewrite(value, lambda number, part: field(number, part, narrows, names))
         if not narrows:
             return [found]
         # a whole number first, as a cast to uint8 makes it, then a float like all the rest
@@ -42,9 +42,9 @@ def widen_bytes(model: bytes) -> bytes:
         )
         return [whole, wire.node("Cast", [name + "__whole"], name, _TO_FLOAT)]
 
-    def field(number: int, value: memoryview, narrows: bool) -> bytes | None:
+    def field(number: int, value: memoryview, narrows: bool, names: Mapping[str, str]) -> bytes | None:
         if number in (wire.NODE_INPUT, wire.NODE_OUTPUT):
-            new = renamed.get(bytes(value).decode())
+            new = names.get(bytes(value).decode())
             return None if new is None else new.encode()
         if number == wire.NODE_ATTRIBUTE:
             if narrows:
@@ -54,7 +54,7 @@ def widen_bytes(model: bytes) -> bytes:
 
     def part(number: int, value: memoryview) -> bytes | list[bytes] | None:
         if number == wire.GRAPH_NODE:
-            return node(value)
+            return node(value, renamed)
         if number == wire.GRAPH_INITIALIZER and wire.text(value, wire.TENSOR_NAME) not in kept:
             return _wide_tensor(value)
         if number == wire.GRAPH_VALUES and _is_bytes(value):
@@ -63,9 +63,15 @@ def widen_bytes(model: bytes) -> bytes:
 
     before = b"".join(wire.bytes_field(wire.GRAPH_NODE, wire.node("Cast", [i], renamed[i], _TO_FLOAT)) for i in inputs)
     after = b"".join(wire.bytes_field(wire.GRAPH_NODE, wire.node("Cast", [renamed[o]], o, _TO_UINT8)) for o in outputs)
-    return wire.rewrite(
-        memoryview(model), lambda n, v: before + wire.rewrite(v, part) + after if n == wire.MODEL_GRAPH else None
-    )
+
+    def whole(number: int, value: memoryview) -> bytes | None:
+        if number == wire.MODEL_GRAPH:
+            return before + wire.rewrite(value, part) + after
+        if number == wire.MODEL_FUNCTIONS:  # whose names are their own
+            return wire.rewrite(value, lambda n, v: node(v, {}) if n == wire.FUNCTION_NODE else None)
+        return None
+
+    return wire.rewrite(memoryview(model), whole)
 
 
 def use_plugins(model: bytes, plugins: Collection[str], *, stock_deformable: str | None = None) -> bytes:

@@ -102,6 +102,12 @@ def decide_band(cells: Cells, plan: Plan, segmenter: ScoringSegmenter) -> tuple[
     Scores are interpolated linearly between the middles of their cells, then a class is chosen.
     """
     top, bottom = plan.bounds[cells.band], plan.bounds[cells.band + 1]
+    enlarged = segmenter.decide_enlarged(cells.scores) if plan.scale == (4.0, 4.0) else None
+    if enlarged is not None:
+        skipped = top - 4 * cells.first
+        within = (slice(skipped, skipped + bottom - top), slice(0, plan.width))
+        class_map, confidence = (np.ascontiguousarray(plane[within]) for plane in enlarged)
+        return class_map, confidence
     class_map = np.empty((bottom - top, plan.width), np.uint8)
     confidence = np.empty_like(class_map)
     down, across = plan.scale

@@ -20,7 +20,7 @@ def band_probabilities(cells: Cells, plan: Plan, segmenter: ScoringSegmenter, cl
     """Of each class, uint8 [rows, width], enlarged as the class map is, so that its largest is the map's class."""
     planes: list[UInt8Array] = []
     for first in range(0, classes, 2):
-        two = cast(ScoringSegmenter, _Two(segmenter, first))  # of which decide() is all that is asked
+        two = cast(ScoringSegmenter, _Two(segmenter, first))  # of which deciding is all that is asked
         planes += decide_band(cells, plan, two)
     return planes[:classes]
 
@@ -31,6 +31,9 @@ class _Two:
 
     def __init__(self, segmenter: ScoringSegmenter, first: int) -> None:
         self.segmenter, self.first = segmenter, first
+
+    def decide_enlarged(self, scores: npt.NDArray[np.float32]) -> None:
+        """They are made of the enlarged scores."""
 
     def decide(self, scores: npt.NDArray[np.float32]) -> tuple[UInt8Array, UInt8Array]:
         found = self.segmenter.probabilities(scores)

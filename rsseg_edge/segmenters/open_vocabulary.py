@@ -234,6 +234,9 @@ class OpenVocabularySegmenter:
         """See :class:`rsseg_edge.segmenter.ScoringSegmenter`."""
         return self.vocabulary.decide(scores)
 
+    def decide_enlarged(self, scores: npt.NDArray[np.float32]) -> None:
+        """See :class:`rsseg_edge.segmenter.ScoringSegmenter`."""
+
     def probabilities(self, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """See :class:`rsseg_edge.segmenter.ScoringSegmenter`: that of the best of a class's words."""
         return self.vocabulary.probabilities(scores)

@@ -145,6 +145,10 @@ class SemanticSegmenter:
             np.maximum(best, share, out=best)
         return class_map, np.asarray(cv2.convertScaleAbs(best, alpha=255), np.uint8)
 
+    def decide_enlarged(self, scores: npt.NDArray[np.float32]) -> tuple[UInt8Array, UInt8Array] | None:
+        """See :class:`rsseg_edge.segmenter.ScoringSegmenter`: by one kernel, which never writes the enlarged shares."""
+        return upsample_decide(scores)
+
     def probabilities(self, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """See :class:`rsseg_edge.segmenter.ScoringSegmenter`: the shares themselves."""
         return scores

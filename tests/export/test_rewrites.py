@@ -10,7 +10,7 @@ onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine  # noqa: E402
-from rsseg_edge.export.rewrites import embed_queries, pool_resizes  # noqa: E402
+from rsseg_edge.export.rewrites import decide_in_one, embed_queries, pool_resizes  # noqa: E402
 
 C, N = 6, 4
 
@@ -123,3 +123,53 @@ def test_a_resize_of_another_kind_stays(change) -> None:
     change(node, model.graph.value_info[0].type.tensor_type.shape)
     pool_resizes(model)
     assert any(n.op_type == "Resize" for n in model.graph.node)
+
+
+def decision(classes: int, *, others: bool = False, mode: str = "linear") -> onnx.ModelProto:
+    """Shares that are enlarged and decided on, as the exporter traces it."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    import torch.nn.functional as F
+
+    from rsseg_edge.export.graph import trace
+    from rsseg_edge.models.decide import decide
+
+    class Module(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            shares = x.softmax(1)
+            aligned = {"align_corners": mode == "aligned"} if mode != "nearest" else {}
+            wide = F.interpolate(
+                shares, (4 * x.shape[2], 4 * x.shape[3]), mode="nearest" if mode == "nearest" else "bilinear", **aligned
+            )
+            return (*decide(wide), shares.log(), *([wide] if others else []))
+
+    names = ["class_map", "confidence", "logits", *(["wide"] if others else [])]
+    sides = {2: torch.export.Dim("rows", min=2, max=64), 3: torch.export.Dim("columns", min=2, max=64)}
+    return trace(Module(), (torch.zeros(1, classes, 8, 12),), ["x"], names, {"x": sides})
+
+
+@pytest.mark.parametrize("classes", [2, 7])
+def test_one_operator_decides(classes: int) -> None:
+    model = decision(classes)
+    x = {"x": np.random.default_rng(0).normal(size=(1, classes, 13, 9)).astype(np.float32)}
+    before = OnnxRuntimeEngine(model.SerializeToString()).infer(x)
+    decide_in_one(model, "class_map", "confidence")
+    onnx.checker.check_model(model)
+    kinds = [node.op_type for node in model.graph.node]
+    assert kinds.count("UpsampleDecide") == 1
+    assert not {"Resize", "Max", "Where", "Shape"} & set(kinds)
+    for kernels in (True, False):
+        after = OnnxRuntimeEngine(model.SerializeToString(), kernels=kernels).infer(x)
+        for name, values in before.items():
+            np.testing.assert_allclose(after[name].astype(float), values.astype(float), atol=1 if name == "confidence" else 1e-6)
+    once = model.SerializeToString()
+    decide_in_one(model, "class_map", "confidence")
+    assert model.SerializeToString() == once
+
+
+@pytest.mark.parametrize("change", [{"others": True}, {"mode": "nearest"}, {"mode": "aligned"}])
+def test_a_decision_of_another_kind_stays(change: dict) -> None:
+    model = decision(3, **change)
+    before = model.SerializeToString()
+    decide_in_one(model, "class_map", "confidence")
+    assert model.SerializeToString() == before

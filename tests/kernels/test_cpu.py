@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 import onnxruntime as ort  # noqa: E402
 
 from rsseg_edge.kernels.cases import TOLERANCE, cases, tolerance  # noqa: E402
-from rsseg_edge.kernels.references import expected, relative_error  # noqa: E402
+from rsseg_edge.kernels.references import expected, relative_error, stacked  # noqa: E402
 from rsseg_edge.kernels.registry import OPS, ort_library  # noqa: E402
 from rsseg_edge.kernels.single_op import single_op_model  # noqa: E402
 
@@ -51,7 +51,7 @@ def session(model: bytes, threads: int = 2) -> ort.InferenceSession:
 
 def run(case, dtype="float32", inputs=None):
     # Without a body nothing but our kernel can run the node.
-    return session(single_op_model(case, dtype, body=False)).run(None, inputs or case.inputs(dtype))[0]
+    return stacked(session(single_op_model(case, dtype, body=False)).run(None, inputs or case.inputs(dtype)))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
@@ -65,10 +65,11 @@ def test_a_registered_kernel_wins_over_the_body(op):
     case = cases(op)[0]
     model = onnx.load_from_string(single_op_model(case))
     body = model.functions[0]
-    wrong = onnx.helper.make_node("Identity", [body.input[0]], [body.output[0]])
+    kind = onnx.TensorProto.UINT8 if OPS[op].bytes else onnx.TensorProto.FLOAT
+    wrong = [onnx.helper.make_node("Cast", [body.input[0]], [name], to=kind) for name in body.output]
     del body.node[:]
-    body.node.append(wrong)
-    got = session(model.SerializeToString()).run(None, case.inputs())[0]
+    body.node.extend(wrong)
+    got = stacked(session(model.SerializeToString()).run(None, case.inputs()))
     assert relative_error(got, expected(case)) <= tolerance(op)
 
 
@@ -77,7 +78,7 @@ def test_a_registered_kernel_wins_over_the_body(op):
 def test_the_number_of_threads_changes_no_bit(op, threads):
     case = cases(op)[0]
     model = single_op_model(case, body=False)
-    one, more = (session(model, n).run(None, case.inputs())[0] for n in (1, threads))
+    one, more = (stacked(session(model, n).run(None, case.inputs())) for n in (1, threads))
     assert np.array_equal(one, more)
 
 
@@ -93,6 +94,13 @@ def test_half_precision_rounds_as_numpy_does():
 
 
 MALFORMED = {
+    "UpsampleDecide": [
+        ({"shares": (1, 4, 12, 40)}, {}, "shares .* expected 5 in axis 1 .the classes"),
+        ({"shares": (5, 12, 40)}, {}, "shares .* expected rank 4"),
+        ({"shares": (1, 5, 0, 40)}, {}, "shares .* is empty"),
+        ({}, {"classes": 0}, "classes 0 do not fit a byte"),
+        ({}, {"classes": 257}, "classes 257 do not fit a byte"),
+    ],
     "QInvertedResidual": [
         ({"expand_weight": (96, 23)}, {}, "expand_weight .* expected 24 in axis 1 .the channels of x"),
         ({"expand_step": (95,)}, {}, "expand_step .* expected 96"),

@@ -66,6 +66,9 @@ class OfItsWindow:
         bright = 1 / (1 + np.exp(((queries or self.queries(image)).masks[0, 0] - cells) / 16))
         return lambda: np.stack([1 - bright, bright])
 
+    def decide_enlarged(self, scores: Any) -> None:
+        """It has no kernel."""
+
     def decide(self, scores: Any) -> Any:
         return scores.argmax(0).astype(np.uint8), (255 * scores.max(0)).astype(np.uint8)
 
