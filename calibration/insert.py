@@ -9,6 +9,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from rsseg_edge.calibration.channels_last import keep_channels_last
 from rsseg_edge.calibration.clipping import Range
 from rsseg_edge.calibration.fuse import fuse
 from rsseg_edge.calibration.rounding import Rounding, raise_bias
@@ -49,6 +50,7 @@ def quantize(
     roundings = roundings or {}
     made = onnx.ModelProto()
     made.CopyFrom(model)
+    fused: set[str] = set()
     if target == "cpu":
         fused = fuse(made, {site.node for site in sites}, bounds, roundings)
         sites = [site for site in sites if site.node not in fused]
@@ -77,6 +79,8 @@ def quantize(
                         node.input[k] = fresh
     weights = _quantize_weights(made.graph, wiring, sites, steps, target, roundings)
     _order(made.graph, added, weights)
+    if target == "cpu" and fused:
+        keep_channels_last(made)
     return made
 
 

@@ -57,3 +57,17 @@ class Wiring:
             if name:
                 bounds[place] = float(self.array(name))
         return bounds[0], bounds[1]
+
+
+def drop_unread(graph: onnx.GraphProto) -> None:
+    """Nodes and constants that nobody reads any more."""
+    while True:
+        read = {name for node in graph.node for name in node.input} | {o.name for o in graph.output}
+        unread = [node for node in graph.node if not read & set(node.output)]
+        if not unread:
+            break
+        for node in unread:
+            graph.node.remove(node)
+    kept = [t for t in graph.initializer if t.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)

@@ -217,6 +217,10 @@ def _upsample_decide(case: Case, rng: np.random.Generator) -> dict[str, Array]:
     return {"shares": (rng.integers(0, 17, (b, k, h, w)) / 16).astype(np.float32)}
 
 
+def _middle_mean(case: Case, rng: np.random.Generator) -> dict[str, Array]:
+    return {"x": _normal(rng, *(case.sizes[letter] for letter in "BCHW"))}
+
+
 MAKERS: dict[str, Callable[[Case, np.random.Generator], dict[str, Array]]] = {
     "MaskedAttention": _masked_attention,
     "BilateralKernel": _bilateral_kernel,
@@ -231,6 +235,7 @@ MAKERS: dict[str, Callable[[Case, np.random.Generator], dict[str, Array]]] = {
     "CrossAttention": _cross_attention,
     "FeedForward": _feed_forward,
     "UpsampleDecide": _upsample_decide,
+    "MiddleMean": _middle_mean,
     "QInvertedResidual": _q_inverted_residual,
     "QSeparableConv": _q_separable_conv,
 }

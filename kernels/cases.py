@@ -192,5 +192,15 @@ def _rows() -> Iterator[Case]:
     ):
         yield Case("UpsampleDecide", name, {"B": b, "K": k, "h": h, "w": w}, {"classes": k})
 
+    for name, b, c, h, w, factor in (
+        ("by_2", 1, 5, 12, 44, 2),
+        ("odd", 3, 7, 10, 22, 2),
+        ("by_4", 2, 3, 8, 76, 4),
+        ("by_8", 1, 4, 16, 40, 8),
+        ("by_6", 1, 2, 12, 18, 6),
+        ("one_square", 1, 1, 2, 2, 2),
+    ):
+        yield Case("MiddleMean", name, {"B": b, "C": c, "H": h, "W": w}, {"factor": factor})
+
 
 _TABLE = tuple(_rows())

@@ -14,6 +14,7 @@ from rsseg_edge.kernels.cross_attention import onnx_function as cross_attention
 from rsseg_edge.kernels.feed_forward import onnx_function as feed_forward
 from rsseg_edge.kernels.fixup_kernel import onnx_function as fixup_kernel
 from rsseg_edge.kernels.masked_attention import onnx_function as masked_attention
+from rsseg_edge.kernels.middle_mean import onnx_function as middle_mean
 from rsseg_edge.kernels.ms_deform_attn import onnx_function as ms_deform_attn
 from rsseg_edge.kernels.pixel_mlp import onnx_function as pixel_mlp
 from rsseg_edge.kernels.q_inverted_residual import onnx_function as q_inverted_residual
@@ -47,7 +48,9 @@ def attach(model: onnx.ModelProto) -> list[str]:
     for node in nodes:
         text = function_text(node, model.graph)
         if bodies.setdefault(node.op_type, text) != text:
-            raise ValueError(f"{node.op_type}: one model can hold one radius or number of levels or classes, this has two")
+            raise ValueError(
+                f"{node.op_type}: one model can hold one radius or number of levels or classes, this has two"
+            )
     kept = [f for f in model.functions if f.domain != DOMAIN]
     del model.functions[:]
     model.functions.extend([*kept, *map(_parse, bodies.values())])
@@ -82,6 +85,7 @@ _PLAIN: dict[str, Callable[[], str]] = {
     "SelfAttention": self_attention.function_text,
     "CrossAttention": cross_attention.function_text,
     "FeedForward": feed_forward.function_text,
+    "MiddleMean": middle_mean.function_text,
     "QInvertedResidual": q_inverted_residual.function_text,
     "QSeparableConv": q_separable_conv.function_text,
 }

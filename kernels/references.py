@@ -18,6 +18,7 @@ from rsseg_edge.kernels.cross_attention.reference import cross_attention
 from rsseg_edge.kernels.feed_forward.reference import feed_forward
 from rsseg_edge.kernels.fixup_kernel.reference import fixup_kernel
 from rsseg_edge.kernels.masked_attention.reference import masked_attention
+from rsseg_edge.kernels.middle_mean.reference import middle_mean
 from rsseg_edge.kernels.ms_deform_attn.reference import ms_deform_attn
 from rsseg_edge.kernels.pixel_mlp.reference import pixel_mlp
 from rsseg_edge.kernels.q_inverted_residual.reference import q_inverted_residual
@@ -42,6 +43,7 @@ REFERENCES: dict[str, Callable[..., Tensor | tuple[Tensor, ...]]] = {
     "QInvertedResidual": q_inverted_residual,
     "QSeparableConv": q_separable_conv,
     "UpsampleDecide": upsample_decide,
+    "MiddleMean": middle_mean,
 }
 
 

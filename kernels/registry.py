@@ -23,10 +23,10 @@ class Op:
         attributes: names of its integer attributes.
         outputs: names and shapes.
         triton: whether it has a Triton kernel and a TensorRT plugin of ours.
-        codes: whether it works on 8-bit codes. Calibration puts such an operator into a graph, no network calls it; and
-            a value near the middle of two codes may become either, so that faces agree to a code's step alone.
-        bytes: whether its outputs are uint8, in place of its inputs' precision: an exporter puts it into a graph, and
-            of such outputs the same holds.
+        codes: whether it works on 8-bit codes: calibration puts such an operator into a graph.
+        bytes: whether its outputs are uint8, in place of its inputs' precision. Of these and of codes a value near the
+            middle of two may become either, so that faces agree to a step alone.
+        rewritten: whether an exporter's rewrite puts it into a graph. No network calls those, nor those on codes.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Op:
     triton: bool = True
     codes: bool = False
     bytes: bool = False
+    rewritten: bool = False
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -222,6 +223,17 @@ OPS: dict[str, Op] = {
             ("class_map [B,4h,4w]", "confidence [B,4h,4w]"),
             triton=False,
             bytes=True,
+            rewritten=True,
+        ),
+        # H, W: multiples of the factor f.
+        Op(
+            "MiddleMean",
+            "middle_mean",
+            ("x [B,C,H,W]",),
+            ("factor",),
+            ("output [B,C,H/f,W/f]",),
+            triton=False,
+            rewritten=True,
         ),
     )
 }

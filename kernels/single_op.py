@@ -9,7 +9,12 @@ from rsseg_edge.kernels.cases import Case
 from rsseg_edge.kernels.functions import OPSET, attach
 from rsseg_edge.kernels.registry import DOMAIN, OPS, VERSION
 
-_TYPES = {"uint8": onnx.TensorProto.UINT8, "float32": onnx.TensorProto.FLOAT, "float16": onnx.TensorProto.FLOAT16, "int64": onnx.TensorProto.INT64}
+_TYPES = {
+    "uint8": onnx.TensorProto.UINT8,
+    "float32": onnx.TensorProto.FLOAT,
+    "float16": onnx.TensorProto.FLOAT16,
+    "int64": onnx.TensorProto.INT64,
+}
 
 
 def single_op_model(case: Case, dtype: str = "float32", *, body: bool = True) -> bytes:

@@ -54,6 +54,7 @@ RSSEG_EXPORT ort::Status* RegisterCustomOps(ort::SessionOptions* options, const 
         {kCrossAttention, true},            {kFeedForward, false},             {kFeedForward, true},
         {kQInvertedResidual, false},        {kQInvertedResidual, true},        {kQSeparableConv, false},
         {kQSeparableConv, true},           {kUpsampleDecide, false},          {kUpsampleDecide, true},
+        {kMiddleMean, false},               {kMiddleMean, true},
     };
     ort::CustomOpDomain* domain = nullptr;
     if (auto* failed = api.at<ort::CreateCustomOpDomainFn>(ort::CreateCustomOpDomain)("rsseg", &domain)) return failed;

@@ -101,7 +101,7 @@ struct Operator {
 // Declared in each room's op.cpp.
 extern const Operator kMaskedAttention, kBilateralKernel, kAdaptiveUpsample, kAdaptiveUpsampleClassify, kMSDeformAttn, kConv3x3Relu,
     kUpsampleConv3x3Relu, kPixelMLP, kFixupKernel, kSelfAttention, kCrossAttention, kFeedForward, kQInvertedResidual, kQSeparableConv,
-    kUpsampleDecide;
+    kUpsampleDecide, kMiddleMean;
 
 // The size of a kernel's window in places; throws unless 1 <= radius < both sizes of the image.
 std::size_t window_area(std::int64_t radius, std::size_t height, std::size_t width);

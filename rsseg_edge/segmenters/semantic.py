@@ -10,6 +10,7 @@ import numpy.typing as npt
 from rsseg_edge.bundle import InputSpec
 from rsseg_edge.engines.base import Engine, Pending
 from rsseg_edge.errors import RssegError
+from rsseg_edge.kernels.upsample_decide.native import upsample_decide
 from rsseg_edge.postprocess.enlarge import at_size_of
 from rsseg_edge.preprocess.check import check_image
 from rsseg_edge.preprocess.fit import Fit, fit_size, to_canvas

@@ -94,6 +94,12 @@ def test_half_precision_rounds_as_numpy_does():
 
 
 MALFORMED = {
+    "MiddleMean": [
+        ({}, {"factor": 3}, "factor 3 is not even"),
+        ({}, {"factor": 0}, "factor 0 is not even"),
+        ({}, {"factor": 8}, "factor 8 .* does not divide 12 and 44"),
+        ({"x": (5, 12, 44)}, {}, "x .* expected rank 4"),
+    ],
     "UpsampleDecide": [
         ({"shares": (1, 4, 12, 40)}, {}, "shares .* expected 5 in axis 1 .the classes"),
         ({"shares": (5, 12, 40)}, {}, "shares .* expected rank 4"),
