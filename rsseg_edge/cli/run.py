@@ -121,8 +121,8 @@ def run(
     stretch: Annotated[
         str | None, typer.Option(metavar="LOW,HIGH", help="Scene: percentiles that become 0 and 255.")
     ] = None,
-    tile: Annotated[int | None, typer.Option(help="Scene: side of the windows, pixels.  [default: 1536]")] = None,
-    overlap: Annotated[int | None, typer.Option(help="Scene: overlap of windows, pixels.  [default: 320]")] = None,
+    tile: Annotated[int | None, typer.Option(help="Scene: side of the windows, pixels.  [default: 1568]")] = None,
+    overlap: Annotated[int | None, typer.Option(help="Scene: overlap of windows, pixels.  [default: 352]")] = None,
     confidence: Annotated[bool, typer.Option("--confidence", help="Scene: also write the confidence.")] = False,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Scene: also write the probability of every class.")

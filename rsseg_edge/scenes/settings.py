@@ -16,7 +16,7 @@ from rsseg_edge.scenes.scene import Options
 from rsseg_edge.scenes.windows import Axis, Plan
 from rsseg_edge.variants import PrecisionName
 
-TILE, OVERLAP = 1536, 320
+TILE, OVERLAP = 1568, 352
 """The sides of windows and what neighbours share of them: more costs time twice, less shows seams."""
 
 
