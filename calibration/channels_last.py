@@ -8,6 +8,7 @@ enlarged level itself, which an addition repeats.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -112,12 +113,13 @@ def _needs_no_planes(output: str, wiring: Wiring, last: Collection[str]) -> bool
         total = wiring.only_reader(node.output[0]) if _doubles(node, wiring) else None
         if total is None or total.op_type != "Add":
             return False
+        summed = total.output[0]
         other = wiring.makers.get(next((name for name in total.input if name != node.output[0]), ""))
         if other is None or other.op_type != "Conv" or other.input[0] not in last:
             return False
         if not _is_pointwise(other, wiring) or wiring.only_reader(other.output[0]) is not total:
             return False
-        if not _needs_no_planes(total.output[0], wiring, last):
+        if not _needs_no_planes(summed, wiring, last):
             return False
     return True
 
@@ -140,5 +142,5 @@ def _doubles(node: onnx.NodeProto, wiring: Wiring) -> bool:
     return scales in wiring.constants and wiring.array(scales).tolist() == [1, 1, 2, 2]
 
 
-def _attributes(node: onnx.NodeProto) -> dict[str, object]:
+def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
     return {a.name: helper.get_attribute_value(a) for a in node.attribute}

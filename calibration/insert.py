@@ -50,7 +50,7 @@ def quantize(
     roundings = roundings or {}
     made = onnx.ModelProto()
     made.CopyFrom(model)
-    fused: set[str] = set()
+    fused: frozenset[str] = frozenset()
     if target == "cpu":
         fused = fuse(made, {site.node for site in sites}, bounds, roundings)
         sites = [site for site in sites if site.node not in fused]

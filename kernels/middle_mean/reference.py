@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -16,7 +15,7 @@ def middle_mean(x: Tensor, factor: int) -> Tensor:
     Returns:
         [B, C, H / factor, W / factor].
     """
+    batch, channels, height, width = x.shape
     first = factor // 2 - 1
-    middle = x.unflatten(3, (-1, factor))[..., first : first + 2].flatten(3)
-    middle = middle.unflatten(2, (-1, factor))[:, :, :, first : first + 2].flatten(2, 3)
-    return F.avg_pool2d(middle, 2)
+    squares = x.reshape(batch, channels, height // factor, factor, width // factor, factor)
+    return squares[:, :, :, first : first + 2, :, first : first + 2].mean((3, 5))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,7 @@ class Polygonizer:
         self._classes = np.full(width + 2, NO_DATA, np.uint8)  # of the last row, and a column beyond either end
         self._names = np.full(width, VOID, np.int64)  # of the last row
         self._open = np.zeros(0, _SUMS)
-        self._borders = Borders.joined([])
+        self._borders: list[Borders] = []  # of each band, as long as a region of it may still grow
         self._seams = Seams()
 
     def add(self, class_map: UInt8Array, runs: Runs) -> Regions:
@@ -90,12 +90,10 @@ class Polygonizer:
         mine, before = renamed[mine], renamed[self._names]
         names = np.concatenate([mine[region], [VOID], before])
         self._count(renamed, mine, region, region_class, runs)
-        left, right = renamed[self._borders.left], renamed[self._borders.right]
+        kept = [replace(b, left=renamed[b.left], right=renamed[b.right]) for b in self._borders]
         band = trace(classes, numbers, names, self._row)
         made = simplified(self._seams.join(band, renamed.__getitem__).oriented(), self._tolerance)
-        kept = self._borders
-        kept = Borders(kept.points, kept.offsets, left, right, kept.leaves, kept.arrives)
-        self._borders = Borders.joined([kept, made])
+        self._borders = [*kept, made]
         self._row += rows
         self._classes, self._names = classes[-1], names[numbers[-1, 1:-1]]
         return self._closed()
@@ -153,14 +151,23 @@ class Polygonizer:
         sums, self._open = self._open[done], self._open[~done]
         wanted = np.zeros(self._next + 1, np.bool_)
         wanted[sums["name"]] = True
-        borders = self._borders
-        made = polygons(borders, wanted, self._width)
+        around = [b.take(wanted[b.left] | wanted[b.right]) for b in self._borders]
+        made = polygons(Borders.joined(around), wanted, self._width)
         still = np.zeros(self._next + 1, np.bool_)
         still[self._open["name"]] = True
-        self._borders = borders.take(still[borders.left] | still[borders.right])
+        self._borders = [b for b in (_without_most(b, still) for b in self._borders) if len(b)]
         return Regions(
             sums["class_index"], sums["pixels"], sums["area"], sums["confidence"] / sums["pixels"] / 255, made
         )
+
+
+def _without_most(borders: Borders, still: npt.NDArray[np.bool_]) -> Borders:
+    """Without those that no region needs any more, where these are more than half.
+
+    Large regions keep theirs for most of a scene: to copy them at every band would take longer than to make them.
+    """
+    needed = still[borders.left] | still[borders.right]
+    return borders if 2 * np.count_nonzero(needed) > len(needed) else borders.take(needed)
 
 
 _SUMS = np.dtype([("name", "i8"), ("class_index", "i8"), ("pixels", "i8"), ("area", "f8"), ("confidence", "f8")])
