@@ -11,6 +11,7 @@ from onnx import helper, numpy_helper
 
 from rsseg_edge.calibration.channels_last import keep_channels_last
 from rsseg_edge.calibration.clipping import Range
+from rsseg_edge.calibration.fold import fold_scale
 from rsseg_edge.calibration.fuse import fuse
 from rsseg_edge.calibration.rounding import Rounding, raise_bias
 from rsseg_edge.calibration.sites import Site
@@ -79,8 +80,10 @@ def quantize(
                         node.input[k] = fresh
     weights = _quantize_weights(made.graph, wiring, sites, steps, target, roundings)
     _order(made.graph, added, weights)
-    if target == "cpu" and fused:
+    if fused:
         keep_channels_last(made)
+    if target == "cpu":
+        fold_scale(made)
     return made
 
 

@@ -22,7 +22,7 @@ from rsseg_edge.export.images import gate_images
 from rsseg_edge.export.parity import Gate, Result, Run
 from rsseg_edge.export.precision import halve
 from rsseg_edge.export.request import Draft, Request, Say, training_of
-from rsseg_edge.export.rewrites import decide_in_one, embed_queries, fold_scale, reduce_by_means
+from rsseg_edge.export.rewrites import decide_in_one, embed_queries, reduce_by_means
 from rsseg_edge.models.decide import decide
 from rsseg_edge.models.segclip.network import SegCLIP, upsample
 from rsseg_edge.precision import Precision
@@ -47,7 +47,6 @@ def export_segclip(request: Request, say: Say) -> Draft:
     gate = Gate(images, _read, say)
     graph, parity, precision = parent.graph, manifest.parity, Precision(name="fp32")
     run, before = parent.run, graph.SerializeToString()
-    fold_scale(graph)
     embed_queries(graph)
     reduce_by_means(graph)
     decide_in_one(graph, "class_map", "confidence")

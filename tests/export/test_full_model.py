@@ -44,8 +44,10 @@ def test_full_model_exports_in_half_precision_from_a_users_checkpoint_and_runs(t
     assert Counter(n.op_type for n in graph.graph.node if n.domain == DOMAIN) == {
         "MaskedAttention": 9,
         "MSDeformAttn": 6,
+        "MiddleMean": 3,
+        "UpsampleDecide": 1,
     }
-    assert {f.name for f in graph.functions} == {"MaskedAttention", "MSDeformAttn"}
+    assert {f.name for f in graph.functions} == {"MaskedAttention", "MSDeformAttn", "MiddleMean", "UpsampleDecide"}
     image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     exported, trained = rsseg_edge.load(tmp_path / "full")(image), load_checkpoint_segmenter(checkpoint)(image)
     assert exported.classes == LOVEDA.names
