@@ -42,7 +42,11 @@ def scheduler(tmp_path: Path) -> Iterator[str]:
         for process in reversed(started):
             process.terminate()
         for process in started:
-            process.wait(timeout=START_S)
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:  # a worker that says goodbye to a scheduler that ends as well may wait
+                process.kill()
+                process.wait()
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
