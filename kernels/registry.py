@@ -251,15 +251,16 @@ def ort_library() -> Path | None:
 
     None where the package was installed without a C++ compiler: graphs then run through their function bodies.
     """
-    return _library("rsseg_ort_ops")
+    return compiled_library("rsseg_ort_ops")
 
 
 def trt_library() -> Path | None:
     """The TensorRT plugin library, for ``IPluginRegistry.load_library``; None where no TensorRT headers were found."""
-    return _library("rsseg_trt_plugins")
+    return compiled_library("rsseg_trt_plugins")
 
 
-def _library(name: str) -> Path | None:
+def compiled_library(name: str) -> Path | None:
+    """A library that came with the package; None where it was installed without what it takes to compile it."""
     # An editable install keeps Python sources in the checkout and compiled files in site-packages.
     installed = Path(sysconfig.get_path("platlib"), "rsseg_edge", "kernels")
     for folder in (ROOT, installed):

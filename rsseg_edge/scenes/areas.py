@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rsseg_edge.polygons.labels import Runs
+from rsseg_edge.polygons.regions import Runs
 from rsseg_edge.types import ClassTable
 
 

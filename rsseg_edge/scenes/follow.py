@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator
 from types import TracebackType
 
-from rsseg_edge.polygons.labels import Runs, find_runs
-from rsseg_edge.polygons.polygonizer import band_rows, regions
+from rsseg_edge.polygons.polygonize import band_rows, find_runs, regions
+from rsseg_edge.polygons.regions import Runs
 from rsseg_edge.scenes.areas import AreaCounter
 from rsseg_edge.scenes.gdal import environment
 from rsseg_edge.scenes.georeference import GeoReference

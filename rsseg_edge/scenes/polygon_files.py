@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rsseg_edge.errors import UsageError
-from rsseg_edge.polygons.polygonizer import Regions
+from rsseg_edge.polygons.polygonize import wkb
+from rsseg_edge.polygons.regions import Regions
 from rsseg_edge.scenes.gdal import refusal
 from rsseg_edge.scenes.georeference import GeoReference
 from rsseg_edge.scenes.raster import publish
@@ -105,12 +106,9 @@ def publish_polygons(count: int, folder: Path, path: Path, formats: Sequence[str
 
 
 def _columns(batch: Regions, geo: GeoReference, table: ClassTable) -> _Columns:
-    import shapely
-
     a, _, c, _, e, f = geo.transform
-    placed = shapely.transform(batch.polygon, lambda xy: xy * np.array([a, e]) + np.array([c, f]))
     return [
-        shapely.to_wkb(placed),
+        wkb(batch, (a, e), (c, f)),
         np.array(table.names, dtype=object)[batch.class_index],
         batch.class_index.astype(np.int32),
         batch.area.round(3),

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rsseg_edge.polygons import polygonizer
-from rsseg_edge.polygons.labels import find_runs
+from rsseg_edge.polygons import polygonize
 from rsseg_edge.types import Segmentation, UInt8Array
 
 
@@ -47,11 +46,11 @@ def regions(
             stays as it is.
     """
     for class_map, wanted in _layers(segmentation, classes):
-        runs = find_runs(class_map, segmentation.confidence)
+        runs = polygonize.find_runs(class_map, segmentation.confidence)
         if not np.isin(runs.class_index, list(wanted)).any():
             continue
         height, width = class_map.shape
-        parts = list(polygonizer.regions([(class_map, runs)], np.ones(height), width, tolerance))
+        parts = list(polygonize.regions([(class_map, runs)], np.ones(height), width, tolerance))
         for value, index in wanted.items():
             for part in parts:
                 for at in np.flatnonzero((part.class_index == value) & (part.pixels >= least)).tolist():

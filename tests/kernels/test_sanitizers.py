@@ -19,15 +19,9 @@ from rsseg_edge.kernels.references import expected
 from rsseg_edge.kernels.registry import OPS
 from rsseg_edge.kernels.single_op import single_op_model
 
+from ..sanitizers import FLAGS, preloaded
+
 SOURCE = Path(__file__).parents[2]
-FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=all -O1 -g1"
-
-
-def runtime(compiler: str, name: str) -> str | None:
-    """Path of a sanitizer's library, which must be loaded before Python's own."""
-    found = subprocess.run([compiler, f"-print-file-name={name}"], capture_output=True, text=True, check=True)
-    path = Path(found.stdout.strip())
-    return str(path) if path.is_absolute() and path.exists() else None
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +30,12 @@ def sanitized(tmp_path_factory):
     compiler, cmake = shutil.which("g++"), shutil.which("cmake")
     if not compiler or not cmake or not sys.platform.startswith("linux"):
         pytest.skip("building with sanitizers needs g++ and cmake on Linux")
-    preload = [runtime(compiler, name) for name in ("libasan.so", "libubsan.so")]
-    if None in preload:
-        pytest.skip("the compiler has no sanitizer libraries")
+    environment = preloaded(compiler)
     build = tmp_path_factory.mktemp("sanitized")
     configure = [cmake, "-S", SOURCE, "-B", build, f"-DCMAKE_CXX_FLAGS={FLAGS}", "-DCMAKE_BUILD_TYPE=Debug"]
     subprocess.run([*configure, "-DRSSEG_EMULATE_AVX512=ON"], check=True, capture_output=True)
     make = [cmake, "--build", build, "--target", "rsseg_ort_ops", "--parallel", "2"]
     subprocess.run(make, check=True, capture_output=True)
-    # numpy and ONNX Runtime keep memory until the process ends: leaks are theirs to report.
-    environment = {"LD_PRELOAD": ":".join(filter(None, preload)), "ASAN_OPTIONS": "detect_leaks=0"}
     return next(build.rglob("librsseg_ort_ops.so")), environment
 
 

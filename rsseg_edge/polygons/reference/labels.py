@@ -1,39 +1,18 @@
-"""Connected regions of a class map, and its runs: neighbours in a row that have one class."""
+"""Connected regions of a class map, and its runs."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from rsseg_edge.polygons.regions import Ints, Runs
 from rsseg_edge.types import UInt8Array
 
-Ints = npt.NDArray[np.int64]
 Labels = npt.NDArray[np.int32]
 
 
-@dataclass(frozen=True, eq=False)
-class Runs:
-    """What is counted of a class map is counted by its runs, which are far fewer than its pixels.
-
-    Attributes:
-        start: int64 [n], position of the first pixel in the flattened class map.
-        row: int64 [n].
-        length: int64 [n], pixels.
-        class_index: uint8 [n].
-        confidence: int64 [n], the sum of its pixels.
-    """
-
-    start: Ints
-    row: Ints
-    length: Ints
-    class_index: UInt8Array
-    confidence: Ints
-
-
 def find_runs(class_map: UInt8Array, confidence: UInt8Array) -> Runs:
-    """Of a class map and its confidence, uint8 [h, w] each."""
+    """See :func:`rsseg_edge.polygons.polygonize.find_runs`."""
     start = np.flatnonzero(_begins(class_map))
     sums = np.add.reduceat(confidence.ravel(), start, dtype=np.int64)
     length = np.diff(start, append=class_map.size)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rsseg_edge.polygons.borders import BandBorders, Borders
+from rsseg_edge.polygons.reference.borders import BandBorders, Borders
 
 Points = npt.NDArray[np.float64]
 Place = tuple[float, float]

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from rsseg_edge.polygons.borders import VOID, Borders
-from rsseg_edge.polygons.chains import Ints
+from rsseg_edge.polygons.reference.borders import VOID, Borders
+from rsseg_edge.polygons.regions import Floats, Ints
 
 Complex = npt.NDArray[np.complex128]
-Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 NEAR = 0.5
@@ -88,11 +87,11 @@ class _Lines:
             begin, end = begin[some], end[some]
             if not len(begin):
                 return keep
-            far = self._distance2(corner, owner, self.places[begin], self.places[end])
+            far, scale = self._distance2(corner, owner, self.places[begin], self.places[end])
             most = np.maximum.reduceat(far, starts)
             hits = np.flatnonzero(far == most[owner])
             farthest = corner[hits[np.searchsorted(hits, starts)]]
-            split = most > limit**2
+            split = most > limit * limit * scale
             begin, end, farthest = begin[split], end[split], farthest[split]
             before, after = 2 * farthest - 1, 2 * farthest + 1
             longer = self.edges[farthest - 1] >= self.edges[farthest]
@@ -116,7 +115,10 @@ class _Lines:
         count = np.bincount(of, minlength=len(lengths))
         offsets = np.concatenate([[0], np.cumsum(count)])
 
-        lost = swept(self.corners, self.offsets) - swept(points, offsets)
+        # From each line's own beginning: areas of a scene have too many digits.
+        local = points - np.repeat(points[offsets[:-1]], count)
+        corners = self.corners - np.repeat(self.corners[self.offsets[:-1]], lengths)
+        lost = swept(corners, self.offsets) - swept(local, offsets)
         middle = np.flatnonzero(inner[at])
         chord = points[middle + 1] - points[middle - 1]
         room = self._room(at, points, of[:-1] == of[1:])
@@ -124,7 +126,7 @@ class _Lines:
         shifts[middle] = -1j * chord / np.maximum(np.abs(chord), 1e-9) * np.minimum(room[middle - 1], room[middle])
         # What lines sweep is a polynomial of the shift: (p + tn) x (q + tm) = p x q + t (p x m + n x q) + t2 (n x m).
         twice = swept(shifts, offsets)
-        once = swept(points + shifts, offsets) - swept(points, offsets) - twice
+        once = swept(local + shifts, offsets) - swept(local, offsets) - twice
         root = np.sqrt(np.maximum(once**2 + 4 * twice * lost, 0))
         part = np.divide(2 * lost, once + root, out=np.zeros_like(lost), where=once + root > 0)
         failed = (np.abs(lost - once * part - twice * part**2) > 1e-6) | (np.abs(part) >= 1) | (count >= lengths)
@@ -148,18 +150,20 @@ class _Lines:
         room = np.full(len(points), NEAR)
         corner, owner, starts, some = _between(at[:-1], at[1:], same)
         if len(some):
-            far = self._distance2(corner, owner, points[:-1][some], points[1:][some])
-            room[some] -= np.sqrt(np.maximum.reduceat(far, starts))
+            far, scale = self._distance2(corner, owner, points[:-1][some], points[1:][some])
+            room[some] -= np.sqrt(np.maximum.reduceat(far, starts) / scale)
         return room
 
-    def _distance2(self, corner: Ints, owner: Ints, begin: Complex, end: Complex) -> Floats:
-        """Squared distance of corners to line segments, each to the one that owns it."""
+    def _distance2(self, corner: Ints, owner: Ints, begin: Complex, end: Complex) -> tuple[Floats, Floats]:
+        """Squared distance of corners to line segments, each to the one that owns it, times that one's squared length;
+        and those lengths, with 1 for none. Of whole numbers of quarters: rounding does not decide which is farthest."""
         along = end - begin
-        unit = along.conj() / np.maximum((along * along.conj()).real, 1e-9)
-        out = self.corners[corner] - begin[owner]
-        out -= along[owner] * np.clip((unit[owner] * out).real, 0, 1)
-        distance2: Floats = out.real**2 + out.imag**2
-        return distance2
+        length2 = _dot(along, along)
+        scale = np.where(length2 > 0, length2, 1)
+        out, line = self.corners[corner] - begin[owner], along[owner]
+        there, aside, beyond = _dot(out, line), _cross(line, out), out - line
+        distance2 = np.where(there <= 0, _dot(out, out) * scale[owner], aside * aside)
+        return np.where((there > 0) & (there >= length2[owner]), _dot(beyond, beyond) * scale[owner], distance2), scale
 
 
 def _between(begin: Ints, end: Ints, chosen: Mask | None = None) -> tuple[Ints, Ints, Ints, Ints]:
@@ -176,6 +180,11 @@ def _between(begin: Ints, end: Ints, chosen: Mask | None = None) -> tuple[Ints, 
 def as_complex(points: Floats) -> Complex:
     """float64 [p, 2] as complex128 [p], x + iy."""
     return np.ascontiguousarray(points).view(np.complex128)[:, 0]
+
+
+def _dot(a: Complex, b: Complex) -> Floats:
+    product: Floats = a.real * b.real + a.imag * b.imag
+    return product
 
 
 def _cross(a: Complex, b: Complex) -> Floats:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rsseg_edge.polygons.chains import Ints, rank
-from rsseg_edge.polygons.labels import Labels
+from rsseg_edge.polygons.reference.chains import rank
+from rsseg_edge.polygons.reference.labels import Labels
+from rsseg_edge.polygons.regions import Ints
 from rsseg_edge.types import UInt8Array
 
 VOID = -1

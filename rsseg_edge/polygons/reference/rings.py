@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from rsseg_edge.polygons.borders import Borders
-from rsseg_edge.polygons.chains import Ints, rank
-from rsseg_edge.polygons.simplify import as_complex, swept
+from rsseg_edge.polygons.reference.borders import Borders
+from rsseg_edge.polygons.reference.chains import rank
+from rsseg_edge.polygons.reference.simplify import as_complex, swept
+from rsseg_edge.polygons.regions import Floats, Ints
 
 
-def polygons(borders: Borders, wanted: npt.NDArray[np.bool_], width: int) -> npt.NDArray[Any]:
+def polygons(borders: Borders, wanted: npt.NDArray[np.bool_], width: int) -> tuple[Floats, Ints, Ints]:
     """A polygon of each wanted region, in the order of their names.
 
     Args:
@@ -21,12 +20,10 @@ def polygons(borders: Borders, wanted: npt.NDArray[np.bool_], width: int) -> npt
         width: of the class map, in pixels.
 
     Returns:
-        shapely polygons, with the region on the left of every ring (y grows downwards).
+        ``points``, ``rings`` and ``polygons`` of :class:`rsseg_edge.polygons.regions.Regions`.
     """
-    import shapely
-
     if not wanted.any():
-        return np.empty(0, object)
+        return np.zeros((0, 2)), np.zeros(1, np.int64), np.zeros(1, np.int64)
     forward, backward = np.flatnonzero(wanted[borders.left]), np.flatnonzero(wanted[borders.right])
     border = np.concatenate([forward, backward])
     turned = np.repeat([False, True], [len(forward), len(backward)])
@@ -56,10 +53,7 @@ def polygons(borders: Borders, wanted: npt.NDArray[np.bool_], width: int) -> npt
     index = np.insert(index, ends, index[starts])  # closed
     rings = np.concatenate([starts + np.arange(len(starts)), [len(index)]])
     of_regions = np.searchsorted(region[order][ring], np.arange(int(wanted.sum()) + 1))
-    made: npt.NDArray[Any] = shapely.from_ragged_array(
-        shapely.GeometryType.POLYGON, borders.points[index], (rings, of_regions)
-    )
-    return made
+    return borders.points[index], rings, of_regions
 
 
 def _ahead(borders: Borders, border: Ints, turned: npt.NDArray[np.bool_], region: Ints, width: int) -> Ints:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
+from rsseg_edge.polygons.regions import Ints
 
 
 def rank(before: Ints, key: Ints) -> tuple[Ints, Ints]:

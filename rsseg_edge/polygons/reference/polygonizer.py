@@ -1,52 +1,19 @@
-"""A class map as polygons, band by band: dissolved across bands, neighbours simplified along one common line."""
+"""A class map as polygons, band by band."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from rsseg_edge.polygons.borders import VOID, Borders, trace
-from rsseg_edge.polygons.chains import Ints
-from rsseg_edge.polygons.labels import Runs, find_runs, label, number_runs
-from rsseg_edge.polygons.rings import polygons
-from rsseg_edge.polygons.seams import Seams
-from rsseg_edge.polygons.simplify import simplified
+from rsseg_edge.polygons.reference.borders import VOID, Borders, trace
+from rsseg_edge.polygons.reference.labels import find_runs, label, number_runs
+from rsseg_edge.polygons.reference.rings import polygons
+from rsseg_edge.polygons.reference.seams import Seams
+from rsseg_edge.polygons.reference.simplify import simplified
+from rsseg_edge.polygons.regions import Ints, Regions, Runs
 from rsseg_edge.types import NO_DATA, UInt8Array
-
-BAND_PIXELS = 2 << 20
-"""Pixels that are made into polygons at once."""
-
-
-@dataclass(frozen=True, eq=False)
-class Regions:
-    """Connected pixels of one class each (sharing edges, not corners).
-
-    Attributes:
-        class_index: int64 [n], of the class table.
-        pixels: int64 [n], how many they are.
-        area: float64 [n], on the ground, square metres.
-        confidence: float64 [n], mean, 0..1.
-        polygon: shapely's [n], in pixels of the class map: x to the right, y down.
-    """
-
-    class_index: Ints
-    pixels: Ints
-    area: npt.NDArray[np.float64]
-    confidence: npt.NDArray[np.float64]
-    polygon: npt.NDArray[Any]
-
-    def __len__(self) -> int:
-        return len(self.class_index)
-
-    @staticmethod
-    def none() -> Regions:
-        """No region."""
-        numbers, sums = np.zeros(0, np.int64), np.zeros(0)
-        return Regions(numbers, numbers, sums, sums, np.empty(0, object))
 
 
 class Polygonizer:
@@ -55,10 +22,9 @@ class Polygonizer:
     Memory is that of a band, and of the regions that reach its last row. Polygons do not depend on the bands.
 
     Args:
-        pixel_areas: float64 [height]: square metres of a pixel of each row.
-        width: of the class map, in pixels.
-        tolerance: of the simplification, see :func:`rsseg_edge.polygons.simplify.simplified`. Common borders stay
-            common, so that nothing overlaps or is lost, and every polygon keeps the area of its pixels.
+        pixel_areas: see :func:`rsseg_edge.polygons.polygonize.regions`.
+        width: likewise.
+        tolerance: likewise.
     """
 
     def __init__(self, pixel_areas: npt.NDArray[np.float64], width: int, tolerance: float) -> None:
@@ -157,7 +123,7 @@ class Polygonizer:
         still[self._open["name"]] = True
         self._borders = [b for b in (_without_most(b, still) for b in self._borders) if len(b)]
         return Regions(
-            sums["class_index"], sums["pixels"], sums["area"], sums["confidence"] / sums["pixels"] / 255, made
+            sums["class_index"], sums["pixels"], sums["area"], sums["confidence"] / sums["pixels"] / 255, *made
         )
 
 
@@ -171,18 +137,3 @@ def _without_most(borders: Borders, still: npt.NDArray[np.bool_]) -> Borders:
 
 
 _SUMS = np.dtype([("name", "i8"), ("class_index", "i8"), ("pixels", "i8"), ("area", "f8"), ("confidence", "f8")])
-
-
-def band_rows(width: int) -> int:
-    """Rows that are made into polygons at once."""
-    return max(64, BAND_PIXELS // max(1, width))
-
-
-def regions(
-    bands: Iterable[tuple[UInt8Array, Runs]], pixel_areas: npt.NDArray[np.float64], width: int, tolerance: float
-) -> Iterator[Regions]:
-    """Regions of a class map, as its bands complete them."""
-    polygonizer = Polygonizer(pixel_areas, width, tolerance)
-    for class_map, runs in bands:
-        yield polygonizer.add(class_map, runs)
-    yield polygonizer.finish()
