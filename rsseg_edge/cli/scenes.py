@@ -16,6 +16,7 @@ from rsseg_edge.cli.scene_summary import lost, print_all, print_scene, scenes_js
 from rsseg_edge.cli.summary import say_encoded
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.job import Request
+from rsseg_edge.machine import share_heap
 from rsseg_edge.scenes.all_scenes import ALL_SCENES, SceneDone, all_scenes_csv
 from rsseg_edge.scenes.polygon_files import parse_formats
 from rsseg_edge.scenes.probe import SceneInput
@@ -48,6 +49,7 @@ def run_scenes(
         UsageError: the request cannot be met.
         RssegError: the only scene failed.
     """
+    share_heap()
     require_geo("a georeferenced scene")
     request = _request(given, options, gsd)
     with _pool(options) as pool:

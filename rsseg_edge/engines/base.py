@@ -29,11 +29,15 @@ class Pending(Protocol):
 
 
 class Engine(Protocol):
-    """A graph that is ready to run. Frames are started by one thread at a time."""
+    """A graph that is ready to run. Frames are started by ``at_once`` threads at a time at most."""
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the graph's outputs."""
+
+    @property
+    def at_once(self) -> int:
+        """How many threads may start frames at the same time."""
 
     def start(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> Pending:
         """Send a frame off; ``outputs`` selects which results are returned (all by default).

@@ -62,6 +62,11 @@ class OpenVinoEngine:
         """Names of the graph's outputs."""
         return self._names
 
+    @property
+    def at_once(self) -> int:
+        """One."""
+        return 1
+
     def start(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> Pending:
         """Run once. See :class:`rsseg_edge.engines.base.Engine`."""
         return Done(self.infer(inputs, outputs))

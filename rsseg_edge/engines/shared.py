@@ -6,6 +6,7 @@ with many frames takes no more turns than one with few. A graph whose batch is f
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -71,6 +72,11 @@ class SharedEngine:
     def outputs(self) -> tuple[str, ...]:
         """Names of the graph's outputs."""
         return self._engine.outputs
+
+    @property
+    def at_once(self) -> int:
+        """Any number."""
+        return sys.maxsize
 
     def start(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> Pending:
         """Wait for a turn and send a frame off.

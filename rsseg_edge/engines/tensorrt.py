@@ -103,6 +103,11 @@ class TensorRTEngine:
         """Names of the graph's outputs."""
         return tuple(info.name for info in self._signature.outputs)
 
+    @property
+    def at_once(self) -> int:
+        """One, which does not wait for its frames."""
+        return 1
+
     def start(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> Pending:
         """Send a frame off. See :class:`rsseg_edge.engines.base.Engine`.
 

@@ -139,11 +139,11 @@ def wkb(regions: Regions, scale: tuple[float, float], shift: tuple[float, float]
         points.ctypes.data, rings.ctypes.data, polygons.ctypes.data, len(regions), ctypes.byref(grid),
         made.ctypes.data, ends.ctypes.data,
     )  # fmt: skip
-    whole = made.tobytes()
+    whole = memoryview(made)
     result = np.empty(len(regions), object)
     begin = 0
     for number, end in enumerate(ends.tolist()):
-        result[number] = whole[begin:end]
+        result[number] = bytes(whole[begin:end])
         begin = end
     return result
 

@@ -16,6 +16,9 @@ _Places = npt.NDArray[np.float64]  # in cells: 0 is the middle of the first
 CHUNK = (64, 2048)
 """Output rows and columns that are enlarged at once: their scores stay in the processor's cache, or near it."""
 
+ROWS = 256
+"""Output rows that a segmenter enlarges and decides on at once."""
+
 
 @dataclass(frozen=True, eq=False)
 class Cells:
@@ -45,6 +48,7 @@ class Blender:
         self._plan, self._band = plan, band
         self._first = plan.rows.starts[plan.first_window(band)] // plan.rows.stride
         self._sum: Scores | None = None
+        self._done = 0  # rows of it whose band was given
 
     def add(self, row: int, column: int, scores: Scores) -> None:
         """Add a window.
@@ -54,6 +58,7 @@ class Blender:
             column: of windows.
             scores: float32 [Q, h, w] as the segmenter gave them.
         """
+        self._drop()
         rows, columns = self._plan.rows, self._plan.columns
         total = self._room(row, len(scores))
         left, top = columns.starts[column] // columns.stride, rows.starts[row] // rows.stride - self._first
@@ -62,26 +67,30 @@ class Blender:
         total[:, top : top + height, left : left + width] += scores[:, :height, :width] * weight
 
     def finish(self, row: int) -> Cells | None:
-        """After a row's last window: the scores of the band that it completes.
+        """After a row's last window: the scores of the band that it completes, until the next window is added.
 
         None for a band that is not wanted, or that no window was added to yet.
         """
+        self._drop()
         plan = self._plan
         if row < self._band:
             return None
         last = row + 1 == len(plan.ready)
         begin = plan.first_cell(row)
         keep = begin if last else plan.first_cell(row + 1)
-        cells = None
-        if self._sum is not None:
-            part = self._sum[:, begin - self._first : plan.ready[row] - self._first]
-            cells = Cells(row, begin, part.copy())
-            shift = keep - self._first
-            if shift:
-                self._sum[:, :-shift] = self._sum[:, shift:].copy()
-                self._sum[:, -shift:] = 0
-        self._first = keep
-        return cells
+        self._done = keep - self._first
+        if self._sum is None:
+            return None
+        return Cells(row, begin, self._sum[:, begin - self._first : plan.ready[row] - self._first])
+
+    def _drop(self) -> None:
+        """Make room where the last band's rows were."""
+        done, self._done = self._done, 0
+        self._first += done
+        if self._sum is not None and done:
+            for plane in self._sum:  # one by one: what is copied on the way is large
+                plane[:-done] = plane[done:]
+                plane[-done:] = 0
 
     def _room(self, row: int, classes: int) -> Scores:
         """The running sums, tall enough for every row of windows that follows."""
@@ -102,14 +111,10 @@ def decide_band(cells: Cells, plan: Plan, segmenter: ScoringSegmenter) -> tuple[
     Scores are interpolated linearly between the middles of their cells, then a class is chosen.
     """
     top, bottom = plan.bounds[cells.band], plan.bounds[cells.band + 1]
-    enlarged = segmenter.decide_enlarged(cells.scores) if plan.scale == (4.0, 4.0) else None
-    if enlarged is not None:
-        skipped = top - 4 * cells.first
-        within = (slice(skipped, skipped + bottom - top), slice(0, plan.width))
-        class_map, confidence = (np.ascontiguousarray(plane[within]) for plane in enlarged)
-        return class_map, confidence
     class_map = np.empty((bottom - top, plan.width), np.uint8)
     confidence = np.empty_like(class_map)
+    if plan.scale == (4.0, 4.0) and _decide_enlarged(cells, plan, segmenter, (class_map, confidence)):
+        return class_map, confidence
     down, across = plan.scale
     for first_row in range(top, bottom, CHUNK[0]):
         rows = _positions(first_row, min(first_row + CHUNK[0], bottom), down) - cells.first
@@ -124,6 +129,23 @@ def decide_band(cells: Cells, plan: Plan, segmenter: ScoringSegmenter) -> tuple[
             )
             class_map[place], confidence[place] = segmenter.decide(scores)
     return class_map, confidence
+
+
+def _decide_enlarged(
+    cells: Cells, plan: Plan, segmenter: ScoringSegmenter, planes: tuple[UInt8Array, UInt8Array]
+) -> bool:
+    """Fill a band's class map and confidence some rows at a time; False where the segmenter does not do that."""
+    top, bottom = plan.bounds[cells.band], plan.bounds[cells.band + 1]
+    for first in range(top, bottom, ROWS):
+        last = min(first + ROWS, bottom)
+        begin, end = _reach(_positions(first, last, 4.0) - cells.first, cells.scores.shape[1])
+        enlarged = segmenter.decide_enlarged(cells.scores[:, begin:end])
+        if enlarged is None:
+            return False
+        skipped = first - 4 * (cells.first + begin)
+        for plane, part in zip(planes, enlarged, strict=True):
+            plane[first - top : last - top] = part[skipped : skipped + last - first, : plan.width]
+    return True
 
 
 def _interpolated(scores: Scores, rows: _Places, columns: _Places, scale: tuple[float, float]) -> Scores:

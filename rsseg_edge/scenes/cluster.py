@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from rsseg_edge.errors import RssegError, UsageError
-from rsseg_edge.machine import available_cores
+from rsseg_edge.machine import available_cores, share_heap
 from rsseg_edge.scenes.gdal import reason
 from rsseg_edge.scenes.settings import SceneRequest
 from rsseg_edge.scenes.units import ScoringModel, Task, do_unit, open_model, split
@@ -124,4 +124,5 @@ class _Key:
 @lru_cache(maxsize=1)
 def _model(key: _Key, threads: int | None) -> ScoringModel:
     """Once a worker."""
-    return open_model(key.request, key.request.threads or threads)[0]
+    share_heap()
+    return open_model(key.request, key.request.threads or threads or available_cores())[0]

@@ -11,28 +11,55 @@ from rsseg_edge.scenes.layers import Layers
 from rsseg_edge.sinks.part_file import named_errors
 from rsseg_edge.types import NO_DATA, UInt8Array
 
-ROWS = 512
-"""That are halved at once: an even number."""
 
+class Overviews:
+    """Halves of a layer, written beside it while its rows come: until one is no larger than ``least`` pixels either
+    way; none where the layer is not.
 
-def write_overviews(layers: Layers, layer: str, least: int) -> list[Layers]:
-    """Write halves of a layer beside it, until one is no larger than ``least`` pixels either way; none where the layer
-    is not.
+    Args:
+        layers: the layer's size and folder.
+        layer: its name.
+        least: pixels.
+
+    Attributes:
+        levels: each half of the one before.
 
     Raises:
         RssegError: the file system refuses.
     """
-    made: list[Layers] = []
-    whole, name = layers, layer
-    while max(whole.height, whole.width) > least:
-        half = f"{layer}.{2 << len(made)}"
-        made.append(Layers(layers.folder, -(-whole.height // 2), -(-whole.width // 2), (half,)))
-        path = made[-1].path(half)
-        with named_errors(path), path.open("wb") as file:
-            for top in range(0, whole.height, ROWS):
-                file.write(halved(whole.read(name, top, min(top + ROWS, whole.height))).data)
-        whole, name = made[-1], half
-    return made
+
+    def __init__(self, layers: Layers, layer: str, least: int) -> None:
+        self.levels: list[Layers] = []
+        height, width = layers.height, layers.width
+        self._missing = [height]  # rows of the layer, then of each level
+        while max(height, width) > least:
+            height, width = -(-height // 2), -(-width // 2)
+            self.levels.append(Layers(layers.folder, height, width, (f"{layer}.{2 << len(self.levels)}",)))
+            self._missing.append(height)
+        self._odd: list[UInt8Array | None] = [None] * len(self.levels)
+        for level in self.levels:
+            path = level.path(level.names[0])
+            with named_errors(path):
+                path.write_bytes(b"")
+
+    def add(self, rows: UInt8Array) -> None:
+        """The layer's next rows, uint8 [n, width].
+
+        Raises:
+            RssegError: the file system refuses.
+        """
+        self._missing[0] -= len(rows)
+        for number, level in enumerate(self.levels):
+            odd = self._odd[number]
+            if odd is not None:
+                rows = np.concatenate([odd, rows])
+            whole = len(rows) if self._missing[number] == 0 else len(rows) // 2 * 2
+            self._odd[number] = rows[whole:].copy() if whole < len(rows) else None
+            rows = halved(rows[:whole])
+            self._missing[number + 1] -= len(rows)
+            path = level.path(level.names[0])
+            with named_errors(path), path.open("ab") as file:
+                file.write(rows.data)
 
 
 def halved(class_map: UInt8Array) -> UInt8Array:

@@ -17,18 +17,28 @@ from rsseg_edge.machine import available_cores
 from rsseg_edge.scenes.gdal import refusal
 from rsseg_edge.scenes.georeference import GeoReference
 from rsseg_edge.scenes.layers import LAYERS, Layers, layer_names
-from rsseg_edge.scenes.overviews import write_overviews
 from rsseg_edge.scenes.probabilities import SCALE
 from rsseg_edge.sinks.part_file import named_errors, write_file
 from rsseg_edge.types import NO_DATA, ClassTable
 
 BLOCK = 512
+LEVEL = 5
+"""Of the compression: 6, which is usual, makes class maps an eighth smaller in twice the time."""
 
 
-def write_class_cog(layers: Layers, geo: GeoReference, table: ClassTable, path: Path) -> None:
+def write_class_cog(
+    layers: Layers, overviews: Sequence[Layers], geo: GeoReference, table: ClassTable, path: Path
+) -> None:
     """The class map: indices into the class table, with its colours and names, and no-data.
 
     Names are in the file's tag CLASSES, as a JSON list, and as GDAL's category names in ``path``.aux.xml.
+
+    Args:
+        layers: the scene's.
+        overviews: levels of :class:`rsseg_edge.scenes.overviews.Overviews`, all of their rows written.
+        geo: the scene's grid.
+        table: the classes.
+        path: of the file.
 
     Raises:
         RssegError: the file system refuses.
@@ -41,7 +51,7 @@ def write_class_cog(layers: Layers, geo: GeoReference, table: ClassTable, path: 
         f'<ColorTable>{"".join(colors)}<Entry c1="0" c2="0" c3="0" c4="0"/></ColorTable>'
         f"<CategoryNames>{names}</CategoryNames>"
     )
-    for level in write_overviews(layers, "classes", BLOCK):
+    for level in overviews:
         (name,) = level.names
         reduced = replace(geo, height=level.height, width=level.width)
         write_file(level.path(name).with_suffix(".vrt"), _raw_vrt({name: ""}, reduced, {}).encode())
@@ -104,7 +114,7 @@ def _write_cog(
     try:
         with _silent():
             rasterio.shutil.copy(
-                source, made, driver="COG", BLOCKSIZE=BLOCK, COMPRESS="DEFLATE", BIGTIFF="IF_SAFER",
+                source, made, driver="COG", BLOCKSIZE=BLOCK, COMPRESS="DEFLATE", LEVEL=LEVEL, BIGTIFF="IF_SAFER",
                 OVERVIEW_RESAMPLING=resampling, RESAMPLING=resampling, NUM_THREADS=available_cores(),
             )  # fmt: skip
     except Exception as error:  # GDAL's errors come as classes of their own here, which derive from Exception directly

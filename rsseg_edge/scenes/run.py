@@ -217,12 +217,12 @@ class SceneJob:
             with environment():  # GDAL's settings reach no other thread
                 picture = quick_look(scene, layers)
             drawn = encode_png(request.out / files["quicklook"], picture.overlay(overlay)[..., ::-1])
-            follower.finish()
+            follower.see_all()
             return drawn, web_map(name, picture, geo, table, follower.areas.classes(table))
 
         with ThreadPoolExecutor(1) as beside:
             looking = beside.submit(look)
-            write_class_cog(layers, geo, table, request.out / files["classes"])
+            write_class_cog(layers, follower.see_all(), geo, table, request.out / files["classes"])
             if request.confidence:
                 files["confidence"] = f"{name}.confidence.tif"
                 write_confidence_cog(layers, geo, request.out / files["confidence"])
@@ -231,6 +231,7 @@ class SceneJob:
                 write_probability_cog(layers, geo, table, request.out / files["probabilities"])
 
         drawn, page = looking.result()
+        follower.finish()
         polygons, counter = follower.polygons, follower.areas
         if request.polygons:
             publish_polygons(polygons, work.folder, path, request.polygons)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from rsseg_edge.machine import step_back
 from rsseg_edge.scenes.blend import Blender, Cells, decide_band
 from rsseg_edge.scenes.clock import Clock
 from rsseg_edge.scenes.gdal import environment
@@ -71,6 +73,12 @@ def _alone() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
+def _behind(work: Callable[[list[BaseException]], None], errors: list[BaseException]) -> None:
+    """On a thread that leaves the cores to the network."""
+    step_back()
+    work(errors)
+
+
 @dataclass(eq=False)
 class BandRun:
     """Segments consecutive bands of a scene.
@@ -104,11 +112,12 @@ class BandRun:
             RssegError: the scene cannot be read any more, the engine failed, or ``on_band`` raised it.
         """
         read: Link[_Read] = Link(AHEAD)
-        seen: Link[tuple[Scores | None, _Read]] = Link(1)
-        made: Link[tuple[Cells | None, _Read]] = Link(1)
+        # The blender waits for the first of several windows, one is put behind it, and one is where that comes from.
+        seen: Link[tuple[Scores | None, _Read]] = Link(max(1, self.segmenter.at_once - 1))
+        made: Link[Band] = Link(1)
         errors: list[BaseException] = []
         threads = [
-            threading.Thread(target=work, args=(errors,), name=f"rsseg-{name}", daemon=True)
+            threading.Thread(target=_behind, args=(work, errors), name=f"rsseg-{name}", daemon=True)
             for name, work in (
                 ("read", lambda errors: self._read_all(bands, read, errors)),
                 ("blend", lambda errors: self._blend_all(bands, seen, made, errors)),
@@ -132,29 +141,38 @@ class BandRun:
             raise errors[0]
 
     def _infer(self, read: Link[_Read], seen: Link[tuple[Scores | None, _Read]]) -> None:
-        for item in read:
-            scores: Scores | None = None
-            if item.image is not None:
-                seen.settle()  # what the network gives is large: no more than one is blended while the next is made
-                with self.clock.window(item.image):
-                    scores = self.segmenter.start_scores(item.image, self.queries)
-            seen.put((scores, item))
-            del scores  # holds what the network gave, which is the blender's now
-            if item.column is not None:
-                self.on_window(item.row, item.column)
+        with ThreadPoolExecutor(self.segmenter.at_once, "rsseg-infer") as several:
+            for item in read:
+                scores: Scores | None = None
+                if item.image is not None:
+                    if self.segmenter.at_once > 1:
+                        scores = several.submit(self._scores, item.image).result
+                    else:
+                        seen.settle()  # what the network gives is large: one is blended while the next is made
+                        with self.clock.window(item.image):
+                            scores = self.segmenter.start_scores(item.image, self.queries)
+                seen.put((scores, item))
+                del scores  # holds what the network gave, which is the blender's now
+                if item.column is not None:
+                    self.on_window(item.row, item.column)
+
+    def _scores(self, image: UInt8Array) -> npt.NDArray[np.float32]:
+        """Of one window of several: all at once, so that no more is kept of it."""
+        with self.clock.window(image):
+            return self.segmenter.start_scores(image, self.queries)()
 
     def _blend_all(
         self,
         bands: range,
         given: Link[tuple[Scores | None, _Read]],
-        out: Link[tuple[Cells | None, _Read]],
+        out: Link[Band],
         errors: list[BaseException],
     ) -> None:
         blender = Blender(self.plan, bands.start)
         try:
             for scores, item in given:
                 if item.column is None:
-                    out.put((blender.finish(item.row), item))
+                    out.put(self._band(blender.finish(item.row), item))
                 elif scores is not None:
                     blender.add(item.row, item.column, scores())
                 del scores, item  # before the next is waited for
@@ -191,10 +209,11 @@ class BandRun:
                 valid = reader.valid(top, bottom - top) if bottom > top else None
                 yield _Read(row, None, None, valid, tuple(reader.failures.values()))
 
-    def _write_all(self, given: Link[tuple[Cells | None, _Read]], errors: list[BaseException]) -> None:
+    def _write_all(self, given: Link[Band], errors: list[BaseException]) -> None:
         try:
-            for cells, end in given:
-                self.on_band(self._band(cells, end))
+            for band in given:
+                self.on_band(band)
+                del band  # before the next is waited for
         except BaseException as error:
             errors.append(error)
         finally:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
@@ -47,17 +48,28 @@ def survey(scene: Scene, segmenter: ScoringSegmenter, plan: Plan, sides: Sides, 
         with environment():  # GDAL's settings reach no other thread
             return window_image(scene, plan, *place, sides)
 
+    def ask(image: UInt8Array) -> SceneQueries | None:
+        with clock.window(image, survey=True):
+            return segmenter.queries(image)
+
     seen: list[SceneQueries] = []
-    with ThreadPoolExecutor(1) as ahead:
+    waiting: deque[Future[SceneQueries | None]] = deque()
+
+    def take() -> bool:
+        queries = waiting.popleft().result()
+        if queries is not None:
+            seen.append(queries)
+        return queries is not None
+
+    with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(segmenter.at_once) as several:
         for image in ahead.map(read, survey_windows(plan, sides)):
-            if image is None:
-                continue
-            with clock.window(image, survey=True):
-                queries = segmenter.queries(image)
-            if queries is None:
+            if image is not None:
+                waiting.append(several.submit(ask, image))
+            if len(waiting) > segmenter.at_once and not take():
                 ahead.shutdown(cancel_futures=True)
                 return None
-            seen.append(queries)
+        while waiting:
+            take()
     return SceneQueries.mean(seen) if seen else None
 
 

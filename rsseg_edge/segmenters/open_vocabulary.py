@@ -74,6 +74,7 @@ class OpenVocabularySegmenter:
         >>> segmenter.set_classes(["building,roof", "road", "solar panel"])
     """
 
+    at_once = 1
     score_stride = 4  # its windows see patches of 16 pixels; scores of a wide scene at full size would not fit memory
 
     def __init__(

@@ -101,6 +101,11 @@ class SemanticSegmenter:
         """
         return self.finish(image, self.infer(self.prepare(image)))
 
+    @property
+    def at_once(self) -> int:
+        """See :class:`rsseg_edge.segmenter.ScoringSegmenter`."""
+        return self._engine.at_once
+
     def queries(self, image: UInt8Array) -> SceneQueries | None:
         """See :class:`rsseg_edge.segmenter.ScoringSegmenter`; None for a graph that was exported without them."""
         names = ("mask_queries", "query_shares")

@@ -21,6 +21,7 @@ class TorchEngine:
     """A task as an :class:`rsseg_edge.engines.base.Engine`, on the device that its weights are on."""
 
     outputs = ("class_map", "confidence")
+    at_once = 1
 
     def __init__(self, task: SemanticTask) -> None:
         self._task = task

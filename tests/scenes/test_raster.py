@@ -32,7 +32,7 @@ def geo() -> GeoReference:
 
 
 def test_what_is_written_is_what_was_made(layers: Layers, geo: GeoReference, tmp_path: Path) -> None:
-    write_class_cog(layers, geo, TABLE, tmp_path / "a.tif")
+    write_class_cog(layers, (), geo, TABLE, tmp_path / "a.tif")
     with rasterio.open(tmp_path / "a.tif") as dataset:
         assert np.array_equal(dataset.read(1), layers.read("classes", 0, 700))
         assert dataset.overviews(1) == [2]
@@ -53,7 +53,7 @@ def test_a_file_that_was_cut_short_unnoticed_is_not_published(
 
     monkeypatch.setattr(rasterio.shutil, "copy", cut)
     with pytest.raises(RssegError, match=r"cannot write .*a\.tif.*is the disk full"):
-        write_class_cog(layers, geo, TABLE, tmp_path / "a.tif")
+        write_class_cog(layers, (), geo, TABLE, tmp_path / "a.tif")
     assert not (tmp_path / "a.tif").exists()
 
 
@@ -65,4 +65,4 @@ def test_what_gdal_refuses_is_one_line(
 
     monkeypatch.setattr(rasterio.shutil, "copy", refuse)
     with pytest.raises(RssegError, match=r"cannot write .*a\.tif: TIFFAppendToStrip: Write error$"):
-        write_class_cog(layers, geo, TABLE, tmp_path / "a.tif")
+        write_class_cog(layers, (), geo, TABLE, tmp_path / "a.tif")

@@ -56,6 +56,7 @@ def test_windows_leave_no_seams(write_scene: Callable[..., Path], cells: Path, t
 class OfItsWindow:
     """Two classes, told apart by whether a cell is brighter than its query: the mean of the window, or the scene's."""
 
+    at_once = 1
     score_stride = 4
 
     def queries(self, image: Any) -> SceneQueries:

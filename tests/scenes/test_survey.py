@@ -53,7 +53,7 @@ def reading(values: list[float]) -> Any:
         values.append(float(image[..., 0].mean()))
         return SceneQueries(np.full((1, 1), values[-1], np.float32), np.ones((1, 1), np.float32))
 
-    return SimpleNamespace(queries=queries)
+    return SimpleNamespace(queries=queries, at_once=1)
 
 
 def test_the_queries_of_a_scene_are_the_mean_of_the_windows_that_have_data(
@@ -68,7 +68,7 @@ def test_the_queries_of_a_scene_are_the_mean_of_the_windows_that_have_data(
         found = survey(scene, reading(values), plan, TILES, Clock())
         looked_at = survey_windows(plan, TILES)
         empty = [place for place in looked_at if window_image(scene, plan, *place, TILES) is None]
-        assert survey(scene, SimpleNamespace(queries=lambda image: None), plan, TILES, Clock()) is None  # type: ignore[arg-type]
+        assert survey(scene, SimpleNamespace(queries=lambda image: None, at_once=1), plan, TILES, Clock()) is None  # type: ignore[arg-type]
     assert empty
     assert len(values) == len(looked_at) - len(empty)
     assert found is not None
