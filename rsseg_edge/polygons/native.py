@@ -139,7 +139,7 @@ def wkb(regions: Regions, scale: tuple[float, float], shift: tuple[float, float]
         points.ctypes.data, rings.ctypes.data, polygons.ctypes.data, len(regions), ctypes.byref(grid),
         made.ctypes.data, ends.ctypes.data,
     )  # fmt: skip
-    whole = memoryview(made)
+    whole = made.data
     result = np.empty(len(regions), object)
     begin = 0
     for number, end in enumerate(ends.tolist()):

@@ -16,9 +16,6 @@ _Places = npt.NDArray[np.float64]  # in cells: 0 is the middle of the first
 CHUNK = (64, 2048)
 """Output rows and columns that are enlarged at once: their scores stay in the processor's cache, or near it."""
 
-ROWS = 256
-"""Output rows that a segmenter enlarges and decides on at once."""
-
 
 @dataclass(frozen=True, eq=False)
 class Cells:
@@ -105,47 +102,37 @@ class Blender:
         return self._sum
 
 
-def decide_band(cells: Cells, plan: Plan, segmenter: ScoringSegmenter) -> tuple[UInt8Array, UInt8Array]:
-    """A band's class map and confidence at the scene's own size: uint8 [rows, width] each.
+def decide_rows(cells: Cells, rows: range, plan: Plan, segmenter: ScoringSegmenter) -> tuple[UInt8Array, UInt8Array]:
+    """Class map and confidence of some rows of a band at the scene's own size: uint8 [len(rows), width] each.
 
     Scores are interpolated linearly between the middles of their cells, then a class is chosen.
     """
-    top, bottom = plan.bounds[cells.band], plan.bounds[cells.band + 1]
-    class_map = np.empty((bottom - top, plan.width), np.uint8)
+    class_map = np.empty((len(rows), plan.width), np.uint8)
     confidence = np.empty_like(class_map)
-    if plan.scale == (4.0, 4.0) and _decide_enlarged(cells, plan, segmenter, (class_map, confidence)):
+    if not rows:
         return class_map, confidence
     down, across = plan.scale
-    for first_row in range(top, bottom, CHUNK[0]):
-        rows = _positions(first_row, min(first_row + CHUNK[0], bottom), down) - cells.first
-        y0, y1 = _reach(rows, cells.scores.shape[1])
+    if (down, across) == (4.0, 4.0):
+        begin, end = _reach(_positions(rows.start, rows.stop, down) - cells.first, cells.scores.shape[1])
+        enlarged = segmenter.decide_enlarged(cells.scores[:, begin:end])
+        if enlarged is not None:
+            skipped = rows.start - 4 * (cells.first + begin)
+            for plane, part in zip((class_map, confidence), enlarged, strict=True):
+                plane[:] = part[skipped : skipped + len(rows), : plan.width]
+            return class_map, confidence
+    for first_row in range(rows.start, rows.stop, CHUNK[0]):
+        chosen = _positions(first_row, min(first_row + CHUNK[0], rows.stop), down) - cells.first
+        y0, y1 = _reach(chosen, cells.scores.shape[1])
         for first_column in range(0, plan.width, CHUNK[1]):
             columns = _positions(first_column, min(first_column + CHUNK[1], plan.width), across)
             x0, x1 = _reach(columns, cells.scores.shape[2])
-            scores = _interpolated(cells.scores[:, y0:y1, x0:x1], rows - y0, columns - x0, plan.scale)
+            scores = _interpolated(cells.scores[:, y0:y1, x0:x1], chosen - y0, columns - x0, plan.scale)
             place = (
-                slice(first_row - top, first_row - top + len(rows)),
+                slice(first_row - rows.start, first_row - rows.start + len(chosen)),
                 slice(first_column, first_column + len(columns)),
             )
             class_map[place], confidence[place] = segmenter.decide(scores)
     return class_map, confidence
-
-
-def _decide_enlarged(
-    cells: Cells, plan: Plan, segmenter: ScoringSegmenter, planes: tuple[UInt8Array, UInt8Array]
-) -> bool:
-    """Fill a band's class map and confidence some rows at a time; False where the segmenter does not do that."""
-    top, bottom = plan.bounds[cells.band], plan.bounds[cells.band + 1]
-    for first in range(top, bottom, ROWS):
-        last = min(first + ROWS, bottom)
-        begin, end = _reach(_positions(first, last, 4.0) - cells.first, cells.scores.shape[1])
-        enlarged = segmenter.decide_enlarged(cells.scores[:, begin:end])
-        if enlarged is None:
-            return False
-        skipped = first - 4 * (cells.first + begin)
-        for plane, part in zip(planes, enlarged, strict=True):
-            plane[first - top : last - top] = part[skipped : skipped + last - first, : plan.width]
-    return True
 
 
 def _interpolated(scores: Scores, rows: _Places, columns: _Places, scale: tuple[float, float]) -> Scores:

@@ -49,12 +49,13 @@ class Layers:
             with named_errors(self.path(layer)), self.path(layer).open("ab") as file:
                 file.truncate(self.height * self.width)
 
-    def write(self, top: int, rows: Sequence[UInt8Array]) -> tuple[int, ...]:
-        """Write rows of every layer, and wait until they are on the disk.
+    def write(self, top: int, rows: Sequence[UInt8Array], before: Sequence[int] = ()) -> tuple[int, ...]:
+        """Write rows of every layer. They are on the disk after :meth:`sync`.
 
         Args:
             top: first row.
             rows: uint8 [n, width] of each layer.
+            before: checksums of the rows before these, of each layer, where theirs are to go on from those.
 
         Returns:
             Their checksums.
@@ -66,9 +67,18 @@ class Layers:
             with named_errors(self.path(layer)), self.path(layer).open("r+b") as file:
                 file.seek(top * self.width)
                 file.write(np.ascontiguousarray(part).data)
-                file.flush()
+        starts = before or (0,) * len(rows)
+        return tuple(zlib.crc32(np.ascontiguousarray(part).data, crc) for part, crc in zip(rows, starts, strict=True))
+
+    def sync(self) -> None:
+        """Wait until what was written is on the disk.
+
+        Raises:
+            RssegError: the file system refuses.
+        """
+        for layer in self.names:
+            with named_errors(self.path(layer)), self.path(layer).open("r+b") as file:
                 os.fsync(file.fileno())
-        return tuple(zlib.crc32(np.ascontiguousarray(part).data) for part in rows)
 
     def read(self, layer: str, top: int, bottom: int) -> UInt8Array:
         """Rows of a layer: uint8 [bottom - top, width].

@@ -66,13 +66,15 @@ def append_polygons(regions: Iterable[Regions], geo: GeoReference, table: ClassT
         waiting: list[_Columns] = []
         count = 0
         for batch in regions:
-            if len(batch):
+            found = len(batch)
+            if found:
                 waiting.append(_columns(batch, geo, table))
-                count += len(batch)
+                count += found
+            del batch  # its points are in the columns now; the last one's are many
             if count >= BATCH:
                 _append(first, waiting, geo)
                 waiting, count = [], 0
-            yield len(batch)
+            yield found
         if waiting:
             _append(first, waiting, geo)
 

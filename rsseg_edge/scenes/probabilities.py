@@ -1,4 +1,4 @@
-"""The probability of every class, band by band: uint8, ``SCALE`` of them to 1, ``NO_DATA`` where there is no data."""
+"""The probability of every class, row by row: uint8, ``SCALE`` of them to 1, ``NO_DATA`` where there is no data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from rsseg_edge.scenes.blend import Cells, decide_band
+from rsseg_edge.scenes.blend import Cells, decide_rows
 from rsseg_edge.scenes.windows import Plan
 from rsseg_edge.segmenter import ScoringSegmenter
 from rsseg_edge.types import UInt8Array
@@ -16,12 +16,14 @@ SCALE = 254
 """A probability of 1: 255 is no-data."""
 
 
-def band_probabilities(cells: Cells, plan: Plan, segmenter: ScoringSegmenter, classes: int) -> list[UInt8Array]:
-    """Of each class, uint8 [rows, width], enlarged as the class map is, so that its largest is the map's class."""
+def probabilities_of_rows(
+    cells: Cells, rows: range, plan: Plan, segmenter: ScoringSegmenter, classes: int
+) -> list[UInt8Array]:
+    """Of each class, uint8 [len(rows), width], enlarged as the class map is, so that its largest is the map's class."""
     planes: list[UInt8Array] = []
     for first in range(0, classes, 2):
         two = cast(ScoringSegmenter, _Two(segmenter, first))  # of which deciding is all that is asked
-        planes += decide_band(cells, plan, two)
+        planes += decide_rows(cells, rows, plan, two)
     return planes[:classes]
 
 

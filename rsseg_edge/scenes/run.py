@@ -26,16 +26,16 @@ from rsseg_edge.scenes.quicklook import quick_look
 from rsseg_edge.scenes.raster import write_class_cog, write_confidence_cog, write_probability_cog
 from rsseg_edge.scenes.reading import united
 from rsseg_edge.scenes.scene import Scene
-from rsseg_edge.scenes.segment import Band, BandRun
+from rsseg_edge.scenes.segment import BandRun
 from rsseg_edge.scenes.settings import SceneRequest, plan_windows
 from rsseg_edge.scenes.stac import software_version, stac_item
 from rsseg_edge.scenes.stretch import Stretch
 from rsseg_edge.scenes.survey import survey, survey_sides
 from rsseg_edge.scenes.thumbnail import Thumbnail
-from rsseg_edge.scenes.units import Pool, Task, consecutive, layers_of, open_model, store
+from rsseg_edge.scenes.units import BandStore, Pool, Task, consecutive, layers_of, open_model
 from rsseg_edge.scenes.web_map import web_map
 from rsseg_edge.scenes.windows import Plan
-from rsseg_edge.scenes.work import Work
+from rsseg_edge.scenes.work import BandDone, Work
 from rsseg_edge.segmenter import open_in_precision
 from rsseg_edge.segmenters.scene_queries import SceneQueries
 from rsseg_edge.sinks.images import encode_png
@@ -189,13 +189,14 @@ class SceneJob:
             top, bottom = plan.bounds[row : row + 2]
             progress(top * plan.width + (bottom - top) * plan.width * (column + 1) // columns, total)
 
-        def on_band(band: Band) -> None:
-            work.add(store(band, plan, work.layers))
+        def on_band(done: BandDone) -> None:
+            work.add(done)
             follower.go_on()
 
         classes = len(self.segmenter.table) if self.request.probabilities else 0
         for bands in consecutive(work.missing):
-            BandRun(scene, self.segmenter, plan, queries, on_band, on_window, clock, classes).run(bands)
+            rows = BandStore(work.layers, on_band)
+            BandRun(scene, self.segmenter, plan, queries, rows.add, on_window, clock, classes).run(bands)
 
     def _publish(
         self,

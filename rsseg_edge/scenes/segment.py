@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rsseg_edge.machine import step_back
-from rsseg_edge.scenes.blend import Blender, Cells, decide_band
+from rsseg_edge.scenes.blend import Blender, Cells, decide_rows
 from rsseg_edge.scenes.clock import Clock
 from rsseg_edge.scenes.gdal import environment
-from rsseg_edge.scenes.probabilities import band_probabilities
+from rsseg_edge.scenes.probabilities import probabilities_of_rows
 from rsseg_edge.scenes.reading import Failure
 from rsseg_edge.scenes.scene import Scene
 from rsseg_edge.scenes.survey import window_image
@@ -26,25 +26,30 @@ from rsseg_edge.stages import ClosedError, Link
 from rsseg_edge.types import NO_DATA, UInt8Array
 
 AHEAD = 2  # windows that are read before they are needed
+ROWS = 256  # of the scene, that are decided on and written at once
 
 Scores = Callable[[], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
-class Band:
-    """A finished band.
+class Rows:
+    """Some finished rows of a band.
 
     Attributes:
-        index: in the plan.
+        band: its index in the plan.
+        top: the first of them, in the scene.
         class_map: uint8 [rows, width]; ``NO_DATA`` where the scene has none.
         confidence: uint8 [rows, width], 1..255; 0 there.
+        last: whether the band ends with them.
         failures: all that could not be read of the scene so far.
         probabilities: of each class, as :mod:`rsseg_edge.scenes.probabilities` has them; empty where nobody asked.
     """
 
-    index: int
+    band: int
+    top: int
     class_map: UInt8Array
     confidence: UInt8Array
+    last: bool
     failures: tuple[Failure, ...]
     probabilities: tuple[UInt8Array, ...] = ()
 
@@ -90,7 +95,7 @@ class BandRun:
         segmenter: likewise.
         plan: the windows.
         queries: that the windows share; None leaves each its own.
-        on_band: takes each band, in order, on a thread of its own.
+        on_rows: takes each band's rows, in order, on a thread of its own.
         on_window: called after each window with the row and column of windows.
         clock: where the time went.
         classes: how many have their probabilities made, all or none.
@@ -100,7 +105,7 @@ class BandRun:
     segmenter: ScoringSegmenter
     plan: Plan
     queries: SceneQueries | None
-    on_band: Callable[[Band], None]
+    on_rows: Callable[[Rows], None]
     on_window: Callable[[int, int], None] = lambda row, column: None
     clock: Clock = field(default_factory=Clock)
     classes: int = 0
@@ -109,12 +114,12 @@ class BandRun:
         """Segment bands.
 
         Raises:
-            RssegError: the scene cannot be read any more, the engine failed, or ``on_band`` raised it.
+            RssegError: the scene cannot be read any more, the engine failed, or ``on_rows`` raised it.
         """
         read: Link[_Read] = Link(AHEAD)
         # The blender waits for the first of several windows, one is put behind it, and one is where that comes from.
         seen: Link[tuple[Scores | None, _Read]] = Link(max(1, self.segmenter.at_once - 1))
-        made: Link[Band] = Link(1)
+        made: Link[Rows] = Link(1)
         errors: list[BaseException] = []
         threads = [
             threading.Thread(target=_behind, args=(work, errors), name=f"rsseg-{name}", daemon=True)
@@ -165,14 +170,16 @@ class BandRun:
         self,
         bands: range,
         given: Link[tuple[Scores | None, _Read]],
-        out: Link[Band],
+        out: Link[Rows],
         errors: list[BaseException],
     ) -> None:
         blender = Blender(self.plan, bands.start)
         try:
             for scores, item in given:
                 if item.column is None:
-                    out.put(self._band(blender.finish(item.row), item))
+                    for rows in self._rows(blender.finish(item.row), item):
+                        out.put(rows)
+                        del rows
                 elif scores is not None:
                     blender.add(item.row, item.column, scores())
                 del scores, item  # before the next is waited for
@@ -209,26 +216,32 @@ class BandRun:
                 valid = reader.valid(top, bottom - top) if bottom > top else None
                 yield _Read(row, None, None, valid, tuple(reader.failures.values()))
 
-    def _write_all(self, given: Link[Band], errors: list[BaseException]) -> None:
+    def _write_all(self, given: Link[Rows], errors: list[BaseException]) -> None:
         try:
-            for band in given:
-                self.on_band(band)
-                del band  # before the next is waited for
+            for rows in given:
+                self.on_rows(rows)
+                del rows  # before the next is waited for
         except BaseException as error:
             errors.append(error)
         finally:
             given.refuse()
 
-    def _band(self, cells: Cells | None, end: _Read) -> Band:
+    def _rows(self, cells: Cells | None, end: _Read) -> Iterator[Rows]:
+        """A band piece by piece: as a whole it is the largest that is kept of a wide scene."""
         top, bottom = self.plan.bounds[end.row : end.row + 2]
-        if cells is None:
-            class_map = np.full((bottom - top, self.plan.width), NO_DATA, np.uint8)
-            return Band(end.row, class_map, np.zeros_like(class_map), end.failures, (class_map,) * self.classes)
-        class_map, confidence = decide_band(cells, self.plan, self.segmenter)
-        np.maximum(confidence, 1, out=confidence)  # 0 is no-data
-        probabilities = band_probabilities(cells, self.plan, self.segmenter, self.classes)
-        if end.valid is not None:
-            class_map[~end.valid], confidence[~end.valid] = NO_DATA, 0
-            for plane in probabilities:
-                plane[~end.valid] = NO_DATA
-        return Band(end.row, class_map, confidence, end.failures, tuple(probabilities))
+        for first in range(top, bottom, ROWS) or (top,):  # a band may be empty, and is finished all the same
+            rows = range(first, min(first + ROWS, bottom))
+            last = rows.stop == bottom
+            if cells is None:
+                none = np.full((len(rows), self.plan.width), NO_DATA, np.uint8)
+                yield Rows(end.row, first, none, np.zeros_like(none), last, end.failures, (none,) * self.classes)
+                continue
+            class_map, confidence = decide_rows(cells, rows, self.plan, self.segmenter)
+            np.maximum(confidence, 1, out=confidence)  # 0 is no-data
+            probabilities = probabilities_of_rows(cells, rows, self.plan, self.segmenter, self.classes)
+            if end.valid is not None:
+                valid = end.valid[first - top : rows.stop - top]
+                class_map[~valid], confidence[~valid] = NO_DATA, 0
+                for plane in probabilities:
+                    plane[~valid] = NO_DATA
+            yield Rows(end.row, first, class_map, confidence, last, end.failures, tuple(probabilities))

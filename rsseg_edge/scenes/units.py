@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +13,7 @@ from rsseg_edge.errors import UsageError
 from rsseg_edge.scenes.gdal import environment
 from rsseg_edge.scenes.layers import Layers, layer_names
 from rsseg_edge.scenes.scene import Scene
-from rsseg_edge.scenes.segment import Band, BandRun
+from rsseg_edge.scenes.segment import BandRun, Rows
 from rsseg_edge.scenes.settings import SceneRequest
 from rsseg_edge.scenes.stretch import Stretch
 from rsseg_edge.scenes.windows import Plan
@@ -91,14 +91,29 @@ def layers_of(request: SceneRequest, table: ClassTable) -> tuple[str, ...]:
     return layer_names(len(table) if request.probabilities else 0)
 
 
-def store(band: Band, plan: Plan, layers: Layers) -> BandDone:
-    """Write a band's pixels; its line for a journal.
+class BandStore:
+    """Writes bands, row by row.
 
-    Raises:
-        RssegError: the file system refuses.
+    Args:
+        layers: that they are written to.
+        on_band: given each band that is on the disk, as a line for a journal.
     """
-    sums = layers.write(plan.bounds[band.index], (band.class_map, band.confidence, *band.probabilities))
-    return BandDone(band.index, sums, band.failures)
+
+    def __init__(self, layers: Layers, on_band: Callable[[BandDone], None]) -> None:
+        self._layers, self._on_band = layers, on_band
+        self._sums: tuple[int, ...] = ()
+
+    def add(self, rows: Rows) -> None:
+        """The next rows.
+
+        Raises:
+            RssegError: the file system refuses.
+        """
+        self._sums = self._layers.write(rows.top, (rows.class_map, rows.confidence, *rows.probabilities), self._sums)
+        if rows.last:
+            self._layers.sync()
+            done, self._sums = BandDone(rows.band, self._sums, rows.failures), ()
+            self._on_band(done)
 
 
 def do_unit(task: Task, segmenter: ScoringModel, bands: range) -> list[BandDone]:
@@ -112,15 +127,16 @@ def do_unit(task: Task, segmenter: ScoringModel, bands: range) -> list[BandDone]
     journal = Journal(folder / f"journal.{bands.start}")
     made: list[BandDone] = []
 
-    def on_band(band: Band) -> None:
-        made.append(store(band, task.plan, layers))
-        journal.add(made[-1])
+    def on_band(done: BandDone) -> None:
+        made.append(done)
+        journal.add(done)
 
     try:
         with environment(), Scene(task.scene, task.request.options) as scene:
             scene.stretch = task.stretch
             classes = len(segmenter.table) if task.request.probabilities else 0
-            BandRun(scene, segmenter, task.plan, task.queries, on_band, classes=classes).run(bands)
+            rows = BandStore(layers, on_band)
+            BandRun(scene, segmenter, task.plan, task.queries, rows.add, classes=classes).run(bands)
     finally:
         journal.close()
     return made

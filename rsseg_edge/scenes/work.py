@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -60,7 +61,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         with named_errors(path):
-            self._file = path.open("ab")
+            self._file = path.open("ab", buffering=0)  # what a full disk refuses is not tried again when this is closed
 
     def add(self, done: BandDone) -> None:
         """Note that a band is finished.
@@ -69,8 +70,9 @@ class Journal:
             RssegError: the file system refuses.
         """
         with named_errors(self._path):
-            self._file.write(f"{done.line()}\n".encode())
-            self._file.flush()
+            line = f"{done.line()}\n".encode()
+            if self._file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
@@ -223,7 +225,7 @@ class _Lock:
         import fcntl
 
         with named_errors(path):
-            self._file = path.open("ab")
+            self._file = path.open("ab", buffering=0)  # what a full disk refuses is not tried again when this is closed
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -13,8 +13,10 @@ import rasterio
 from rasterio.control import GroundControlPoint
 from rasterio.transform import Affine
 
+from rsseg_edge.errors import RssegError
 from rsseg_edge.scenes import reading
 from rsseg_edge.scenes.reading import Failure, united
+from rsseg_edge.scenes.work import BandDone, Journal
 from rsseg_edge.sinks import part_file
 
 from .conftest import blobs
@@ -155,3 +157,11 @@ def test_a_disk_that_fills_at_any_moment(cells: Path, write_scene: Write, tmp_pa
                 whole.read()
         assert not list(out.glob("*.gpkg"))
         shutil.rmtree(out)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_journal_on_a_full_disk_fails_once() -> None:
+    journal = Journal(Path("/dev/full"))
+    with pytest.raises(RssegError, match="No space left on device; free some"):
+        journal.add(BandDone(0, (1, 2)))
+    journal.close()

@@ -6,7 +6,7 @@ import pytest
 from rsseg_edge.kernels.registry import ort_library
 from rsseg_edge.kernels.upsample_decide.native import upsample_decide
 from rsseg_edge.scenes import blend
-from rsseg_edge.scenes.blend import Cells, decide_band
+from rsseg_edge.scenes.blend import Cells, decide_rows
 from rsseg_edge.scenes.windows import Axis, Plan
 
 
@@ -37,7 +37,7 @@ def test_a_band_is_interpolated_between_the_middles_of_its_cells(
     for band, (top, bottom) in enumerate(zip(plan.bounds, plan.bounds[1:], strict=False)):
         first = plan.first_cell(band)
         raw: Any = Raw()
-        decide_band(Cells(band, first, whole[:, first : plan.ready[band]]), plan, raw)
+        decide_rows(Cells(band, first, whole[:, first : plan.ready[band]]), range(top, bottom), plan, raw)
         found = np.concatenate(raw.seen, axis=2)
         for plane, enlarged in zip(whole, found, strict=True):
             wide = np.stack([np.interp(x, np.arange(columns.cells), row) for row in plane])
@@ -73,7 +73,7 @@ def test_a_kernel_decides_as_numpy_does_where_a_cell_is_four_pixels(height: int,
         first = plan.first_cell(band)
         cells = Cells(band, first, scores[:, first : plan.ready[band]])
         quick, slow = Shares(True), Shares(False)
-        found, expected = (decide_band(cells, plan, cast(Any, s)) for s in (quick, slow))
+        found, expected = (decide_rows(cells, range(top, bottom), plan, cast(Any, s)) for s in (quick, slow))
         assert quick.asked == exact
         assert found[0].shape == (bottom - top, width)
         assert found[0].flags.c_contiguous

@@ -118,15 +118,15 @@ def test_a_run_that_failed_goes_on_with_the_same_pixels(
     scene: Path, request_: SceneRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     SceneJob(replace(request_, out=tmp_path / "once")).run(str(scene), "scene")
-    band_of = BandRun._band
+    rows_of = BandRun._rows
     for failing in (1, 4, 5):
 
         def stop(self: BandRun, cells: Any, end: Any, failing: int = failing) -> Any:
             if end.row == failing:
                 raise RssegError("the power was cut")
-            return band_of(self, cells, end)
+            return rows_of(self, cells, end)
 
-        monkeypatch.setattr(BandRun, "_band", stop)
+        monkeypatch.setattr(BandRun, "_rows", stop)
         with pytest.raises(RssegError, match="power"):
             SceneJob(request_).run(str(scene), "scene")
         assert not (request_.out / "scene.tif").exists()
@@ -138,7 +138,7 @@ def test_a_run_that_failed_goes_on_with_the_same_pixels(
     data = bytearray(layer.read_bytes())
     data[1000] ^= 1  # in a band that the journal says is finished
     layer.write_bytes(data)
-    monkeypatch.setattr(BandRun, "_band", band_of)
+    monkeypatch.setattr(BandRun, "_rows", rows_of)
     outcome = SceneJob(request_).run(str(scene), "scene")
     assert outcome.resumed == 4
     assert np.array_equal(pixels(request_.out / "scene.tif"), pixels(tmp_path / "once" / "scene.tif"))
@@ -192,17 +192,17 @@ def test_what_could_not_be_read_is_told_also_by_a_later_run(
     monkeypatch.setattr(reading, "PAUSES", (0.0,))
     path = write_scene(tmp_path / "bad.tif", np.maximum(pixels(scene), 1), compress="deflate", interleave="pixel")
     corrupt(path, (2, 1))
-    band_of = BandRun._band
+    rows_of = BandRun._rows
 
     def stop(self: BandRun, cells: Any, end: Any) -> Any:
         if end.row == 6:
             raise RssegError("the power was cut")
-        return band_of(self, cells, end)
+        return rows_of(self, cells, end)
 
-    monkeypatch.setattr(BandRun, "_band", stop)
+    monkeypatch.setattr(BandRun, "_rows", stop)
     with pytest.raises(RssegError, match="power"):
         SceneJob(request_).run(str(path), "bad")
-    monkeypatch.setattr(BandRun, "_band", band_of)
+    monkeypatch.setattr(BandRun, "_rows", rows_of)
     outcome = SceneJob(request_).run(str(path), "bad")
     assert outcome.resumed == 6
     assert [(f.top, f.left, f.height, f.width) for f in outcome.failures] == [(128, 256, 128, 128)]

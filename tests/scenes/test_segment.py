@@ -11,9 +11,10 @@ import pytest
 
 import rsseg_edge
 from rsseg_edge.errors import RssegError
+from rsseg_edge.scenes import segment
 from rsseg_edge.scenes.clock import Clock
 from rsseg_edge.scenes.scene import Options, Scene
-from rsseg_edge.scenes.segment import Band, BandRun
+from rsseg_edge.scenes.segment import BandRun, Rows
 from rsseg_edge.scenes.settings import SceneRequest, plan_windows
 from rsseg_edge.scenes.survey import survey
 from rsseg_edge.scenes.windows import Axis, Plan
@@ -25,13 +26,15 @@ SMALL = SceneRequest(tile=256, overlap=128)
 def segmented(path: Path, bundle: Path, request: SceneRequest = SMALL, bands: range | None = None) -> Any:
     """Plan, class map and confidence of the bands (all by default)."""
     segmenter: Any = rsseg_edge.load(bundle, threads=1)
-    made: list[Band] = []
+    made: list[Rows] = []
     with Scene(str(path), Options()) as scene:
         plan = plan_windows(scene.geo, segmenter.spec, 4, request)
         bands = bands or range(len(plan.ready))
         BandRun(scene, segmenter, plan, None, made.append).run(bands)
-    assert [band.index for band in made] == list(bands)
-    return plan, np.concatenate([b.class_map for b in made]), np.concatenate([b.confidence for b in made])
+    assert [rows.band for rows in made if rows.last] == list(bands)
+    ends = np.cumsum([len(rows.class_map) for rows in made]) + made[0].top
+    assert [rows.top for rows in made[1:]] == ends[:-1].tolist()
+    return plan, np.concatenate([r.class_map for r in made]), np.concatenate([r.confidence for r in made])
 
 
 def whole(path: Path, bundle: Path) -> Any:
@@ -78,13 +81,13 @@ def test_windows_that_share_the_queries_of_the_scene_agree_wherever_they_lie(sce
     segmenter: Any = OfItsWindow()
 
     def class_map(offset: int, *, shared: bool) -> Any:
-        made: list[Band] = []
+        made: list[Rows] = []
         with Scene(str(scene), Options()) as opened:
             axes = [Axis(length, 128, 32, 8, 4, 32, offset) for length in (opened.geo.height, opened.geo.width)]
             plan = Plan(*axes, opened.geo.height, opened.geo.width)
             queries = survey(opened, segmenter, plan, (128, 128), Clock()) if shared else None
             BandRun(opened, segmenter, plan, queries, made.append).run(range(len(plan.ready)))
-        return np.concatenate([band.class_map for band in made])
+        return np.concatenate([rows.class_map for rows in made])
 
     assert (class_map(0, shared=True) != class_map(64, shared=True)).mean() < 1e-3, "rounding alone"
     assert (class_map(0, shared=False) != class_map(64, shared=False)).mean() > 0.01
@@ -119,7 +122,7 @@ def test_one_window_is_blended_while_the_network_is_at_the_next(scene: Path) -> 
     with Scene(str(scene), Options()) as opened:
         axes = [Axis(length, 128, 32, 8, 4, 32) for length in (opened.geo.height, opened.geo.width)]
         plan = Plan(*axes, opened.geo.height, opened.geo.width)
-        BandRun(opened, segmenter, plan, None, lambda band: None).run(range(len(plan.ready)))
+        BandRun(opened, segmenter, plan, None, lambda rows: None).run(range(len(plan.ready)))
     assert segmenter.threads == {"rsseg-blend"}
     assert segmenter.waiting == 0
     assert segmenter.most <= 3, "one at work, one that it takes next, one just made: they are large"
@@ -128,7 +131,7 @@ def test_one_window_is_blended_while_the_network_is_at_the_next(scene: Path) -> 
 def test_a_failure_behind_the_network_ends_the_run(scene: Path) -> None:
     segmenter: Any = Counting()
 
-    def fail(band: Band) -> None:
+    def fail(rows: Rows) -> None:
         raise RssegError("the disk is full")
 
     with Scene(str(scene), Options()) as opened:
@@ -200,3 +203,85 @@ def test_a_scene_smaller_than_a_window(write_scene: Callable[..., Path], cells: 
     assert class_map.shape == (3, 5)
     assert isinstance(plan, Plan)
     assert plan.columns.tile == 32
+
+
+@pytest.mark.parametrize("probabilities", [False, True])
+def test_bands_do_not_depend_on_how_many_rows_are_decided_on_at_once(
+    write_scene: Callable[..., Path],
+    cells: Path,
+    tmp_path: Path,
+    image: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    probabilities: bool,
+) -> None:
+    image[:, 100:180, 30:90] = 0
+    path = write_scene(tmp_path / "a.tif", image, nodata=0)
+    segmenter: Any = rsseg_edge.load(cells, threads=1)
+
+    def planes(rows: int) -> np.ndarray:
+        monkeypatch.setattr(segment, "ROWS", rows)
+        made: list[Rows] = []
+        with Scene(str(path), Options()) as scene:
+            plan = plan_windows(scene.geo, segmenter.spec, 4, SMALL)
+            classes = len(segmenter.table) if probabilities else 0
+            BandRun(scene, segmenter, plan, None, made.append, classes=classes).run(range(len(plan.ready)))
+        assert max(len(part.class_map) for part in made) <= rows
+        return np.concatenate([[part.class_map, part.confidence, *part.probabilities] for part in made], axis=1)
+
+    expected = planes(1000)
+    assert (expected[0] == 255).any()
+    for rows in (1, 23):
+        np.testing.assert_array_equal(planes(rows), expected)
+
+
+class Together(OfItsWindow):
+    """Takes two windows at once, and notes how many there are; the first ones take longest."""
+
+    at_once = 2
+
+    def __init__(self) -> None:
+        self.inside, self.most, self.asked = 0, 0, 0
+        self._lock = threading.Lock()
+
+    def start_scores(self, image: Any, queries: SceneQueries | None = None) -> Any:
+        with self._lock:
+            self.inside += 1
+            self.asked += 1
+            self.most = max(self.most, self.inside)
+            number = self.asked
+        time.sleep(0.03 if number % 3 == 1 else 0.005)
+        scores = super().start_scores(image, queries)
+        with self._lock:
+            self.inside -= 1
+        return scores
+
+
+def test_several_windows_at_once_make_the_same_map(scene: Path) -> None:
+    def class_map(segmenter: Any, clock: Clock) -> Any:
+        made: list[Rows] = []
+        with Scene(str(scene), Options()) as opened:
+            axes = [Axis(length, 128, 32, 8, 4, 32) for length in (opened.geo.height, opened.geo.width)]
+            plan = Plan(*axes, opened.geo.height, opened.geo.width)
+            queries = survey(opened, segmenter, plan, (128, 128), clock)
+            BandRun(opened, segmenter, plan, queries, made.append, clock=clock).run(range(len(plan.ready)))
+        return np.concatenate([rows.class_map for rows in made])
+
+    together, alone, clock, other = Together(), OfItsWindow(), Clock(), Clock()
+    np.testing.assert_array_equal(class_map(together, clock), class_map(alone, other))
+    assert together.most == 2
+    assert (clock.windows, clock.survey, clock.pixels) == (other.windows, other.survey, other.pixels)
+
+
+def test_a_window_that_fails_beside_others_ends_the_run(scene: Path) -> None:
+    class Failing(Together):
+        def start_scores(self, image: Any, queries: SceneQueries | None = None) -> Any:
+            if self.asked == 3:
+                raise RssegError("the engine failed")
+            return super().start_scores(image, queries)
+
+    segmenter: Any = Failing()
+    with Scene(str(scene), Options()) as opened:
+        axes = [Axis(length, 128, 32, 8, 4, 32) for length in (opened.geo.height, opened.geo.width)]
+        plan = Plan(*axes, opened.geo.height, opened.geo.width)
+        with pytest.raises(RssegError, match="engine failed"):
+            BandRun(opened, segmenter, plan, None, lambda rows: None).run(range(len(plan.ready)))

@@ -78,11 +78,7 @@ RSSEG_EXPORT void rsseg_polygonizer_take(Polygonizer* polygonizer, const RegionC
     copy(regions.polygons.points, columns->points);
     copy(regions.polygons.rings, columns->rings);
     copy(regions.polygons.polygons, columns->polygons);
-    for (auto* column : {&regions.class_index, &regions.pixels, &regions.confidence}) column->clear();
-    regions.area.clear();
-    regions.polygons.points.clear();
-    regions.polygons.rings.resize(1);
-    regions.polygons.polygons.resize(1);
+    regions = Regions{};  // with their memory: the last ones of a scene are large
 }
 
 RSSEG_EXPORT void rsseg_write_wkb(const Point* points, const std::int64_t* rings, const std::int64_t* polygons, std::size_t count,
