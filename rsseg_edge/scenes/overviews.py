@@ -65,14 +65,23 @@ class Overviews:
 def halved(class_map: UInt8Array) -> UInt8Array:
     """uint8 [h, w] to [h / 2, w / 2], rounded up; of equally many the first in reading order; ``NO_DATA`` where there
     is no other."""
-    height, width = class_map.shape
-    if height % 2 or width % 2:
-        class_map = np.pad(class_map, ((0, height % 2), (0, width % 2)), constant_values=NO_DATA)
-    a, b, c, d = (np.ascontiguousarray(class_map[i::2, j::2]) for i in (0, 1) for j in (0, 1))
-    result = a.copy()
+    import cv2
+
+    if class_map.shape[0] % 2 or class_map.shape[1] % 2:
+        class_map = np.pad(class_map, [(0, side % 2) for side in class_map.shape], constant_values=NO_DATA)
+    height, width = (side // 2 for side in class_map.shape)
+    if not height or not width:
+        return np.zeros((height, width), np.uint8)
+    # Columns by turns, as if they were the channels of a picture: OpenCV takes them apart in a fifth of the time.
+    (a, b), (c, d) = (cv2.split(class_map[i::2].reshape(height, width, 2)) for i in (0, 1))
+    result: UInt8Array = np.array(a)
+    mixed = np.flatnonzero((a != b) | (a != c) | (a != d))  # few
+    a, b, c, d = (plane.ravel()[mixed] for plane in (a, b, c, d))
+    chosen = a.copy()
     for other in (b, c, d):
-        np.copyto(result, other, where=result == NO_DATA)
-    np.copyto(result, c, where=(c == d) & (c != NO_DATA))
-    np.copyto(result, b, where=((b == c) | (b == d)) & (b != NO_DATA))
-    np.copyto(result, a, where=((a == b) | (a == c) | (a == d)) & (a != NO_DATA))
+        np.copyto(chosen, other, where=chosen == NO_DATA)
+    np.copyto(chosen, c, where=(c == d) & (c != NO_DATA))
+    np.copyto(chosen, b, where=((b == c) | (b == d)) & (b != NO_DATA))
+    np.copyto(chosen, a, where=((a == b) | (a == c) | (a == d)) & (a != NO_DATA))
+    result.ravel()[mixed] = chosen
     return result
