@@ -1,13 +1,17 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rsseg_edge.engines import onnxruntime as engine_module
+from rsseg_edge.engines.graph_file import read_graph
 from rsseg_edge.engines.onnxruntime import OnnxRuntimeEngine
 from rsseg_edge.errors import RssegError
 from rsseg_edge.kernels.cases import Case, cases, tolerance
 from rsseg_edge.kernels.registry import OPS, ort_library
+from rsseg_edge.segmenter import open_in_precision
+from rsseg_edge.variants import PrecisionName
 
 
 def test_outputs_are_named_and_selected(bundle: Path) -> None:
@@ -80,3 +84,27 @@ def test_a_bad_graph_of_our_operators_is_one_line_too() -> None:
     with pytest.raises(RssegError, match="bundle x: ONNX Runtime") as caught:
         OnnxRuntimeEngine(model[:-40], name="bundle x")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_threads_that_ask_at_once_get_what_each_gets_alone(precision: PrecisionName) -> None:
+    model = read_graph(open_in_precision("segclip-tiny", precision)).model
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (1, 96 + 32 * k, 128, 3), np.uint8) for k in range(4)] * 3
+    alone = OnnxRuntimeEngine(model, threads=2)
+    together = OnnxRuntimeEngine(model, threads=2, at_once=2)
+    assert (alone.at_once, together.at_once) == (1, 2)
+
+    def features(engine: OnnxRuntimeEngine, image: np.ndarray) -> np.ndarray:
+        return np.asarray(engine.infer({"image": image}, ("pixel_features",))["pixel_features"])
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda image: features(together, image), images))
+    for image, values in zip(images, found, strict=True):
+        np.testing.assert_array_equal(values, features(alone, image))
+
+
+@pytest.mark.parametrize(("threads", "at_once", "expected"), [(None, 1, 0), (2, 1, 2), (2, 2, 1), (8, 2, 7), (1, 2, 1)])
+def test_threads_that_ask_are_of_the_cores(bundle: Path, threads: int | None, at_once: int, expected: int) -> None:
+    engine = OnnxRuntimeEngine((bundle / "model.onnx").read_bytes(), threads=threads, at_once=at_once)
+    assert engine._session.get_session_options().intra_op_num_threads == expected
