@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 STEP = 5
@@ -32,7 +33,8 @@ def step_back() -> None:
     A network's threads wait for each other: one that has to share its core holds up all of them.
     """
     if sys.platform == "linux":  # where a thread has a priority of its own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + STEP)
+        with suppress(OSError):  # not everywhere is it allowed, and nothing depends on it
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + STEP)
 
 
 def share_heap() -> None:

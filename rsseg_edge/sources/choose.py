@@ -55,6 +55,8 @@ def open_source(
 
 def _stills(where: str) -> list[Path] | None:
     """The images that an input names; None where it is no image, folder or pattern."""
+    if not where:  # what a variable of a shell holds that nobody set; pathlib takes it for the folder here
+        raise UsageError("the input's name is empty; . is the folder here")
     path = Path(where)
     if path.is_dir():
         return _pictures(sorted(path.iterdir()), f"folder {where}")

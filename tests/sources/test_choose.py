@@ -69,6 +69,15 @@ def test_seconds_do_not_select_images(folder: Path) -> None:
         choose(folder, Selection(start=1))
 
 
+@pytest.mark.parametrize("also", [[], ["a.png"]])
+def test_an_empty_name_is_not_the_folder_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, also: list[str]) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    monkeypatch.chdir(tmp_path)
+    first, *rest = [*also, ""]
+    with pytest.raises(UsageError, match=r"name is empty; \. is the folder here"):
+        open_source(first, Selection(), threads=1, report=print, also=rest)
+
+
 @pytest.mark.parametrize("wrong", [{"start": -1.0}, {"start": 2.0, "end": 2.0}, {"stride": 0}, {"max_frames": 0}])
 def test_a_selection_of_nothing_is_a_usage_error(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="--"):
