@@ -96,6 +96,9 @@ class ScoringSegmenter(Protocol):
     def at_once(self) -> int:
         """How many threads may ask for queries and scores at the same time."""
 
+    def serve(self, at_once: int) -> None:
+        """Get ready for so many threads at a time, where it can: ``at_once`` says how many may ask now."""
+
     def queries(self, image: UInt8Array) -> SceneQueries | None:
         """The queries that one window of a scene gives rise to; None where the model has none.
 
@@ -146,7 +149,6 @@ def load(
     precision: PrecisionName | None = None,
     say: Say | None = None,
     shared: BatchCounts | None = None,
-    at_once: int = 1,
 ) -> Segmenter:
     """Open a shipped bundle by name, or any bundle by its folder.
 
@@ -162,8 +164,6 @@ def load(
             writes them to the log ``rsseg_edge``.
         shared: lets any number of threads infer at once, and counts: images that wait at the same time go through the
             network as one batch where its graph takes one, in turn where it does not. None is for one thread.
-        at_once: so many threads will ask a :class:`ScoringSegmenter` for scores at the same time, if it lets them: see
-            its attribute of this name.
 
     Returns:
         For a bundle of an open vocabulary, an
@@ -190,9 +190,8 @@ def load(
         )
     batch = ("image", 0)
     network = open_engine(
-        read_graph(bundle), threads=threads, engine=engine, say=say, pad=(batch,), join=batch, shared=shared,
-        at_once=at_once,
-    )  # fmt: skip
+        read_graph(bundle), threads=threads, engine=engine, say=say, pad=(batch,), join=batch, shared=shared
+    )
     return SemanticSegmenter(network, bundle.manifest.class_table(), bundle.manifest.input, long_side=long_side)
 
 

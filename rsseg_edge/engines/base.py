@@ -39,6 +39,9 @@ class Engine(Protocol):
     def at_once(self) -> int:
         """How many threads may start frames at the same time."""
 
+    def serve(self, at_once: int) -> None:
+        """Get ready for frames of so many threads at a time, where it can: ``at_once`` says how many it takes now."""
+
     def start(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> Pending:
         """Send a frame off; ``outputs`` selects which results are returned (all by default).
 

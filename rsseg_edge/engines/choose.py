@@ -31,7 +31,6 @@ def open_engine(
     pad: Collection[Side] = (),
     join: Side | None = None,
     shared: BatchCounts | None = None,
-    at_once: int = 1,
 ) -> Engine:
     """A runtime for a graph.
 
@@ -46,28 +45,25 @@ def open_engine(
         join: the side along which frames of several threads are joined to a batch, where it is free.
         shared: given, any number of threads may use the engine at once; counts what goes through. See
             :mod:`rsseg_edge.engines.shared`.
-        at_once: so many threads will use the engine at once, if it lets them: see its attribute of this name.
 
     Raises:
         UsageError: the engine that was asked for is not there.
         RssegError: it does not load the graph.
     """
     say = say or logging.getLogger("rsseg_edge").info
-    opened = _choose(graph, threads, engine, say, pad, at_once)
+    opened = _choose(graph, threads, engine, say, pad)
     return opened if shared is None else SharedEngine(opened, read_signature(graph.model, graph.name), join, shared)
 
 
-def _choose(
-    graph: GraphFile, threads: int | None, engine: EngineName, say: Say, pad: Collection[Side], at_once: int
-) -> Engine:
+def _choose(graph: GraphFile, threads: int | None, engine: EngineName, say: Say, pad: Collection[Side]) -> Engine:
     if engine == "auto":
         skipped = () if graph.engines else ("tensorrt-rtx",)
         names = [name for name in ENGINES[1:] if name not in skipped]
-        return _FirstThatRuns(names, lambda name: _open(name, graph, threads, say, pad, at_once), say)
+        return _FirstThatRuns(names, lambda name: _open(name, graph, threads, say, pad), say)
     if engine not in ENGINES:
         raise UsageError(f"unknown engine '{engine}': {', '.join(ENGINES)}")
     try:
-        return _open(engine, graph, threads, say, pad, at_once)
+        return _open(engine, graph, threads, say, pad)
     except EngineAbsentError as error:
         raise UsageError(f"--engine {engine}: {error}{_remedy(engine)}") from None
 
@@ -96,6 +92,10 @@ class _FirstThatRuns:
     def at_once(self) -> int:
         """See :class:`rsseg_edge.engines.base.Engine`."""
         return self._engine.at_once
+
+    def serve(self, at_once: int) -> None:
+        """See :class:`rsseg_edge.engines.base.Engine`."""
+        self._engine.serve(at_once)
 
     def start(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> Pending:
         """See :class:`rsseg_edge.engines.base.Engine`."""
@@ -135,9 +135,7 @@ class _FirstThatRuns:
                 return engine
 
 
-def _open(
-    name: EngineName, graph: GraphFile, threads: int | None, say: Say, pad: Collection[Side], at_once: int
-) -> Engine:
+def _open(name: EngineName, graph: GraphFile, threads: int | None, say: Say, pad: Collection[Side]) -> Engine:
     if name in ("tensorrt", "tensorrt-rtx"):
         from rsseg_edge.engines.tensorrt import TENSORRT, TENSORRT_RTX, TensorRTEngine
 
@@ -147,8 +145,7 @@ def _open(
         from rsseg_edge.engines.openvino import OpenVinoEngine
 
         return OpenVinoEngine(graph, threads=threads)
-    gpu = name == "onnxruntime-gpu"
-    return OnnxRuntimeEngine(graph.model, threads=threads, name=graph.name, gpu=gpu, at_once=1 if gpu else at_once)
+    return OnnxRuntimeEngine(graph.model, threads=threads, name=graph.name, gpu=name == "onnxruntime-gpu")
 
 
 def _remedy(engine: EngineName) -> str:

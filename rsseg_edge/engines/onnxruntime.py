@@ -32,12 +32,10 @@ class OnnxRuntimeEngine:
         gpu: run on the GPU, our operators by their bodies: the compiled kernels are a CPU's.
         widen: a graph in float16 runs in float32 where the processor has no arithmetic for halves, see
             :mod:`rsseg_edge.engines.halves`; False runs it as it is, which is nearer to what a GPU makes of it.
-        at_once: threads that infer at the same time; they share the cores of ``threads``. Two frames at once, each on
-            half of the cores, take less time than one after the other on all, and twice the memory.
 
     Attributes:
         outputs: names of the graph's outputs.
-        at_once: see above.
+        at_once: threads that may infer at the same time; see :meth:`serve`.
         kernels: the library of compiled kernels in use; None where there is none or the graph needs none.
         gpu: whether it runs on the GPU.
 
@@ -55,13 +53,10 @@ class OnnxRuntimeEngine:
         kernels: bool = True,
         gpu: bool = False,
         widen: bool = True,
-        at_once: int = 1,
     ) -> None:
         if widen and not gpu and not computes_halves():
             model = widen_halves(model)
-        self._name, self.gpu, self.at_once = name, gpu, at_once
-        # Who asks works, too, and is not counted twice.
-        self._threads = None if threads is None else max(1, threads - at_once + 1)
+        self._name, self.gpu, self._threads, self.at_once = name, gpu, threads, 1
         self._providers = _gpu_providers() if gpu else [_CPU]
         self.kernels = ort_library() if kernels and not gpu and calls_operators(model) else None
         try:
@@ -71,7 +66,8 @@ class OnnxRuntimeEngine:
         self.outputs: tuple[str, ...] = tuple(o.name for o in self._session.get_outputs())
         self._computed, self._used = frozenset(self.outputs), set[frozenset[str]]()
         # Of a large model the memory is worth more than the time.
-        self._model = model if len(self.outputs) > 1 and len(model) <= _KEPT else None
+        self._model = model if len(model) <= _KEPT else None
+        self._to_and_fro = len(self.outputs) == 1
         self._lock = threading.Lock()
         if gpu and _CUDA not in self._session.get_providers():  # it goes on with the CPU and tells only its log
             raise EngineAbsentError("ONNX Runtime's CUDA provider does not start here")
@@ -89,6 +85,20 @@ class OnnxRuntimeEngine:
             raise RssegError(f"{self._name}: inference failed: {_first_line(error)}") from None
         return dict(zip(names, results, strict=True))
 
+    def serve(self, at_once: int) -> None:
+        """Share the cores among the frames of several threads. See :class:`rsseg_edge.engines.base.Engine`.
+
+        Two frames at once, each on half of the cores, take less time than one after the other on all of them, and twice
+        the memory. Not on a GPU, nor for a model that is too large to be kept.
+        """
+        with self._lock:
+            if self.gpu or self._model is None or at_once == self.at_once:
+                return
+            part = self._model if self._computed == set(self.outputs) else only_for(self._model, self._computed)
+            self.at_once = at_once
+            del self._session  # before the next: the memory of a run is its
+            self._session = self._load(part)
+
     def close(self) -> None:
         """Drop the session; ONNX Runtime frees its memory with it."""
         del self._session
@@ -97,15 +107,20 @@ class OnnxRuntimeEngine:
     def _load(self, model: bytes) -> Any:
         if self.kernels is not None:
             try:
-                return _session(model, self._threads, self.kernels, self._providers)
+                return _session(model, self._cores(), self.kernels, self._providers)
             except Exception:  # of the library: the bodies compute the same; or of the model, which fails again
                 self.kernels = None
-        return _session(model, self._threads, None, self._providers)
+        return _session(model, self._cores(), None, self._providers)
+
+    def _cores(self) -> int | None:
+        """Of one frame; the threads that ask work, too, and are not counted twice."""
+        return None if self._threads is None else max(1, self._threads - self.at_once + 1)
 
     def _session_for(self, wanted: frozenset[str]) -> Any:
         """A session that computes what is wanted and, as long as that does not change to and fro, nothing else."""
         with self._lock:
-            if self._model is not None and wanted != self._computed and wanted <= set(self.outputs):
+            changes = wanted != self._computed and wanted <= set(self.outputs)
+            if self._model is not None and changes and not self._to_and_fro:
                 again = wanted in self._used
                 target = frozenset(self.outputs) if again else wanted
                 if target != self._computed:
@@ -113,8 +128,7 @@ class OnnxRuntimeEngine:
                     del self._session  # before the next: the memory of a run is its
                     self._session = self._load(part)
                     self._computed = target
-                if again:
-                    self._model = None
+                self._to_and_fro = again
             self._used.add(wanted)
             return self._session
 

@@ -67,6 +67,9 @@ class OpenVinoEngine:
         """One."""
         return 1
 
+    def serve(self, at_once: int) -> None:
+        """It takes one."""
+
     def start(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> Pending:
         """Run once. See :class:`rsseg_edge.engines.base.Engine`."""
         return Done(self.infer(inputs, outputs))

@@ -78,6 +78,9 @@ class SharedEngine:
         """Any number."""
         return sys.maxsize
 
+    def serve(self, at_once: int) -> None:
+        """It takes any number."""
+
     def start(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> Pending:
         """Wait for a turn and send a frame off.
 

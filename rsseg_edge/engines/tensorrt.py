@@ -108,6 +108,9 @@ class TensorRTEngine:
         """One, which does not wait for its frames."""
         return 1
 
+    def serve(self, at_once: int) -> None:
+        """It takes one."""
+
     def start(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> Pending:
         """Send a frame off. See :class:`rsseg_edge.engines.base.Engine`.
 

@@ -11,7 +11,7 @@ from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.machine import available_cores, share_heap
 from rsseg_edge.scenes.gdal import reason
 from rsseg_edge.scenes.settings import SceneRequest
-from rsseg_edge.scenes.units import ScoringModel, Task, do_unit, open_model, split
+from rsseg_edge.scenes.units import ScoringModel, Task, do_unit, open_model, split, windows_at_once
 from rsseg_edge.scenes.work import BandDone
 
 UNITS, LEAST = 3, 4
@@ -100,7 +100,10 @@ def unit_size(bands: int, workers: int) -> int:
 
 def _work(task: Task, threads: int | None, bands: tuple[int, int]) -> list[BandDone]:
     try:
-        return do_unit(task, _model(_Key(task.request), threads), range(*bands))
+        cores = task.request.threads or threads or available_cores()
+        segmenter = _model(_Key(task.request), cores)
+        segmenter.serve(windows_at_once(task.request, task.plan, cores))
+        return do_unit(task, segmenter, range(*bands))
     except RssegError as error:
         failure = type(error)(str(error))
     raise failure  # anew: what caused the first one may be an exception of GDAL, which does not travel
@@ -122,7 +125,7 @@ class _Key:
 
 
 @lru_cache(maxsize=1)
-def _model(key: _Key, threads: int | None) -> ScoringModel:
+def _model(key: _Key, cores: int) -> ScoringModel:
     """Once a worker."""
     share_heap()
-    return open_model(key.request, key.request.threads or threads or available_cores())[0]
+    return open_model(key.request, cores)[0]

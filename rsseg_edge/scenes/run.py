@@ -32,7 +32,7 @@ from rsseg_edge.scenes.stac import software_version, stac_item
 from rsseg_edge.scenes.stretch import Stretch
 from rsseg_edge.scenes.survey import survey, survey_sides
 from rsseg_edge.scenes.thumbnail import Thumbnail
-from rsseg_edge.scenes.units import BandStore, Pool, Task, consecutive, layers_of, open_model
+from rsseg_edge.scenes.units import BandStore, Pool, Task, consecutive, layers_of, open_model, windows_at_once
 from rsseg_edge.scenes.web_map import web_map
 from rsseg_edge.scenes.windows import Plan
 from rsseg_edge.scenes.work import BandDone, Work
@@ -66,8 +66,9 @@ class SceneJob:
         bundle = open_in_precision(request.model, request.precision, request.engine, say)
         request = replace(request, precision=bundle.manifest.precision.name)  # one for all processes, whatever they are
         self.request, self._pool, self._manifest = request, pool, bundle.manifest
-        threads = request.threads or available_cores()  # nobody waits for a window: the rest takes what it leaves
-        segmenter, change = open_model(request, threads, say)
+        # Nobody waits for a window: the rest takes what the network leaves.
+        self._threads = request.threads or available_cores()
+        segmenter, change = open_model(request, self._threads, say)
         self.segmenter = segmenter
         self.change = change
         for name in request.classes_only or ():
@@ -101,6 +102,7 @@ class SceneJob:
             earlier = finished(said, settings, (scene.geo.width, scene.geo.height), name, self.segmenter.table)
             if earlier is not None:
                 return earlier
+            self.segmenter.serve(windows_at_once(self.request, plan, self._threads))
             folder = self.request.out / f".{name}.work"
             with Work(folder, settings, plan.bounds, plan.width, layers_of(self.request, self.segmenter.table)) as work:
                 try:

@@ -26,6 +26,8 @@ from rsseg_edge.types import ClassTable
 AT_ONCE = {"int8": 2}
 """Windows that the network sees at the same time, by its precision. A second one takes 0.3 GB in int8, for 15 % of the
 time; in float32 0.5 GB, for 4 %."""
+SEVERAL = 4
+"""Windows of a scene that are worth it: fewer wait for the last one, which then has half of the cores."""
 
 
 class ScoringModel(Segmenter, ScoringSegmenter, Protocol):
@@ -68,8 +70,8 @@ def open_model(request: SceneRequest, threads: int, say: Say | None = None) -> t
     """The model of a request with its vocabulary set, and what that took.
 
     Args:
-        request: names it, and its precision.
-        threads: cores of the network.
+        request: names it.
+        threads: cores of the network; None takes all.
         say: told which engine runs and why; None writes it to the log ``rsseg_edge``.
 
     Raises:
@@ -77,13 +79,18 @@ def open_model(request: SceneRequest, threads: int, say: Say | None = None) -> t
         RssegError: the bundle is damaged.
     """
     segmenter: Segmenter = load(
-        request.model, threads=threads, engine=request.engine, precision=request.precision, say=say,
-        at_once=min(threads, AT_ONCE.get(request.precision or "", 1)),
-    )  # fmt: skip
+        request.model, threads=threads, engine=request.engine, precision=request.precision, say=say
+    )
     if not isinstance(segmenter, ScoringSegmenter):
         raise UsageError(f"model {request.model} has no class scores to blend: scenes take semantic models")
     change = set_vocabulary(segmenter, Question(request.model, request.vocabulary, request.fast))
     return segmenter, change  # type: ignore[return-value]  # it is both protocols
+
+
+def windows_at_once(request: SceneRequest, plan: Plan, threads: int) -> int:
+    """How many windows of a scene the network is to see at the same time on so many cores."""
+    windows = len(plan.rows.starts) * len(plan.columns.starts)
+    return 1 if windows < SEVERAL else min(threads, AT_ONCE.get(request.precision or "", 1))
 
 
 def layers_of(request: SceneRequest, table: ClassTable) -> tuple[str, ...]:

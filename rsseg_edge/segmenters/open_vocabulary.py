@@ -216,6 +216,9 @@ class OpenVocabularySegmenter:
 
         return ScoreGrid(scores, (0.0, 0.0, *half), vocabulary.table, decide)
 
+    def serve(self, at_once: int) -> None:
+        """It takes one: its network's memory is large."""
+
     def queries(self, image: UInt8Array) -> None:
         """See :class:`rsseg_edge.segmenter.ScoringSegmenter`: the words are the same in every window."""
 

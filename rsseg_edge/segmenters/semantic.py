@@ -106,6 +106,10 @@ class SemanticSegmenter:
         """See :class:`rsseg_edge.segmenter.ScoringSegmenter`."""
         return self._engine.at_once
 
+    def serve(self, at_once: int) -> None:
+        """See :class:`rsseg_edge.segmenter.ScoringSegmenter`."""
+        self._engine.serve(at_once)
+
     def queries(self, image: UInt8Array) -> SceneQueries | None:
         """See :class:`rsseg_edge.segmenter.ScoringSegmenter`; None for a graph that was exported without them."""
         names = ("mask_queries", "query_shares")

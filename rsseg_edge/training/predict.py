@@ -38,6 +38,9 @@ class TorchEngine:
         named = dict(zip(self.outputs, (r.cpu().numpy() for r in results), strict=True))
         return {name: named[name] for name in outputs or self.outputs}
 
+    def serve(self, at_once: int) -> None:
+        """It takes one."""
+
     def close(self) -> None:
         """Nothing is held beyond the task itself."""
 

@@ -92,7 +92,8 @@ def test_threads_that_ask_at_once_get_what_each_gets_alone(precision: PrecisionN
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (1, 96 + 32 * k, 128, 3), np.uint8) for k in range(4)] * 3
     alone = OnnxRuntimeEngine(model, threads=1)  # as each of the two is
-    together = OnnxRuntimeEngine(model, threads=2, at_once=2)
+    together = OnnxRuntimeEngine(model, threads=2)
+    together.serve(2)
     assert (alone.at_once, together.at_once) == (1, 2)
 
     def features(engine: OnnxRuntimeEngine, image: np.ndarray) -> np.ndarray:
@@ -104,7 +105,18 @@ def test_threads_that_ask_at_once_get_what_each_gets_alone(precision: PrecisionN
         np.testing.assert_array_equal(values, features(alone, image))
 
 
-@pytest.mark.parametrize(("threads", "at_once", "expected"), [(None, 1, 0), (2, 1, 2), (2, 2, 1), (8, 2, 7), (1, 2, 1)])
+@pytest.mark.parametrize(("threads", "at_once", "expected"), [(None, 2, 0), (2, 1, 2), (2, 2, 1), (8, 2, 7), (1, 2, 1)])
 def test_threads_that_ask_are_of_the_cores(bundle: Path, threads: int | None, at_once: int, expected: int) -> None:
-    engine = OnnxRuntimeEngine((bundle / "model.onnx").read_bytes(), threads=threads, at_once=at_once)
+    engine = OnnxRuntimeEngine((bundle / "model.onnx").read_bytes(), threads=threads)
+    for served in (at_once, 3 - at_once, at_once):  # to and fro
+        engine.serve(served)
+        assert engine.at_once == served
     assert engine._session.get_session_options().intra_op_num_threads == expected
+    assert list(engine.infer({"image": np.full((1, 5, 7, 3), 200, np.uint8)})) == ["class_map", "confidence"]
+
+
+def test_a_model_that_is_too_large_to_be_kept_serves_one(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "_KEPT", 8)
+    engine = OnnxRuntimeEngine((bundle / "model.onnx").read_bytes(), threads=2)
+    engine.serve(2)
+    assert engine.at_once == 1
