@@ -17,6 +17,7 @@ import platform
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from rasterio.windows import Window
 
 import rsseg_edge
 from rsseg_edge.datasets.scenes import generate_scene
+from rsseg_edge.machine import available_cores
 from rsseg_edge.scenes.gdal import environment
 from rsseg_edge.scenes.run import SceneJob
 from rsseg_edge.scenes.settings import OVERLAP, TILE, SceneRequest
@@ -76,16 +78,28 @@ def run(scene: Path, out: Path, *options: str) -> dict:
     return report
 
 
-def bare_rate(model: str, precision: PrecisionName | None, threads: int | None, tile: int, seconds: float) -> float:
-    """Pixels a second of the network alone, on windows that are in memory."""
-    segmenter = rsseg_edge.load(model, precision=precision, threads=threads)
+def bare_rate(
+    model: str, precision: PrecisionName | None, threads: int | None, tile: int, seconds: float, at_once: int = 1
+) -> float:
+    """Pixels a second of the network alone, on windows that are in memory; 0 where it does not take so many at once."""
+    segmenter = rsseg_edge.load(model, precision=precision, threads=threads or available_cores())
+    segmenter.serve(at_once)
+    if segmenter.at_once != at_once:
+        return 0.0
     image = generate_scene(0, tile, tile, gsd=0.5).image
     queries = segmenter.queries(image)
     segmenter.start_scores(image, queries)()
-    count, begin = 0, time.perf_counter()
-    while time.perf_counter() - begin < seconds:
-        segmenter.start_scores(image, queries)()
-        count += 1
+    begin = time.perf_counter()
+
+    def work(_: int) -> int:
+        count = 0
+        while time.perf_counter() - begin < seconds:
+            segmenter.start_scores(image, queries)()
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(at_once) as pool:
+        count = sum(pool.map(work, range(at_once)))
     return count * tile * tile / (time.perf_counter() - begin)
 
 
@@ -169,6 +183,9 @@ def main() -> None:
         print(f"  seen by the network {rate / 1e6:.2f} Mpixel/s over the whole run, ", end="")
         print(f"{inside / 1e6:.2f} while it works, {bare / 1e6:.2f} alone ", end="")
         print(f"({' and '.join(f'{rate / 1e6:.2f}' for rate in bares)}): {100 * rate / bare:.1f} %")
+        two = bare_rate(given.model, given.precision, given.threads, given.tile, given.bare_seconds, 2)
+        if two:
+            print(f"  two windows at once alone: {two / 1e6:.2f} Mpixel/s, of which it is {100 * rate / two:.1f} %")
         print(f"  without the {engine['survey_windows']} windows of the survey: {100 * in_bands / bare:.1f} %")
     if given.scaling:
         scene = given.out / f"scene{given.scaling}.tif"

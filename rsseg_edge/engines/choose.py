@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import threading
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal
 
@@ -80,6 +81,7 @@ class _FirstThatRuns:
 
     def __init__(self, names: Sequence[EngineName], open_one: Callable[[EngineName], Engine], say: Say) -> None:
         self._rest, self._open, self._say = list(names), open_one, say
+        self._telling = threading.Lock()
         self._untold = ""  # told at the first frame: a request that cannot be met has its own line
         self._engine = self._following([])
 
@@ -102,9 +104,10 @@ class _FirstThatRuns:
         from rsseg_edge.engines.tensorrt_build import BuildRefusedError
 
         while True:
-            if self._untold:
-                self._say(self._untold)
-                self._untold = ""
+            with self._telling:  # once, though several threads may start at the same time
+                untold, self._untold = self._untold, ""
+            if untold:
+                self._say(untold)
             try:
                 return self._engine.start(inputs, outputs)
             except BuildRefusedError as error:

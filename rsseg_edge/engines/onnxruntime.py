@@ -66,8 +66,8 @@ class OnnxRuntimeEngine:
         self.outputs: tuple[str, ...] = tuple(o.name for o in self._session.get_outputs())
         self._computed, self._used = frozenset(self.outputs), set[frozenset[str]]()
         # Of a large model the memory is worth more than the time.
-        self._model = model if len(model) <= _KEPT else None
-        self._to_and_fro = len(self.outputs) == 1
+        self._model = model if len(self.outputs) > 1 and len(model) <= _KEPT else None
+        self._to_and_fro = False
         self._lock = threading.Lock()
         if gpu and _CUDA not in self._session.get_providers():  # it goes on with the CPU and tells only its log
             raise EngineAbsentError("ONNX Runtime's CUDA provider does not start here")
@@ -89,15 +89,22 @@ class OnnxRuntimeEngine:
         """Share the cores among the frames of several threads. See :class:`rsseg_edge.engines.base.Engine`.
 
         Two frames at once, each on half of the cores, take less time than one after the other on all of them, and twice
-        the memory. Not on a GPU, nor for a model that is too large to be kept.
+        the memory. Not on a GPU, nor for a model that is too large to be kept or has a single output.
+
+        Raises:
+            RssegError: there is no memory to load the model anew.
         """
         with self._lock:
             if self.gpu or self._model is None or at_once == self.at_once:
                 return
             part = self._model if self._computed == set(self.outputs) else only_for(self._model, self._computed)
-            self.at_once = at_once
-            del self._session  # before the next: the memory of a run is its
-            self._session = self._load(part)
+            before, self.at_once = self.at_once, at_once
+            try:
+                session = self._load(part)
+            except Exception as error:
+                self.at_once = before
+                raise RssegError(f"{self._name}: ONNX Runtime cannot load it again: {_first_line(error)}") from None
+            self._session = session
 
     def close(self) -> None:
         """Drop the session; ONNX Runtime frees its memory with it."""

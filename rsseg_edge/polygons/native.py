@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rsseg_edge.errors import RssegError
 from rsseg_edge.kernels.registry import compiled_library
 from rsseg_edge.polygons.regions import Floats, Ints, Regions, Runs
 from rsseg_edge.types import NO_DATA, UInt8Array
 
+_NO_MEMORY = "there is no memory left for polygons; --polygons none leaves them out"
 _Pointer, _Size = ctypes.c_void_p, ctypes.c_size_t
 
 
@@ -80,7 +82,7 @@ class Polygonizer:
     Regions come in the order in which they end; memory is that of two rows, and of the regions that reach the last one.
 
     Raises:
-        MemoryError: there is none left.
+        RssegError: there is no memory left.
     """
 
     def __init__(self, pixel_areas: Floats, width: int, tolerance: float) -> None:
@@ -89,7 +91,7 @@ class Polygonizer:
         self._library = _loaded()
         self._handle = self._library.rsseg_polygonizer_new(width, tolerance)
         if not self._handle:
-            raise MemoryError("none for polygons")
+            raise RssegError(_NO_MEMORY)
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None):
@@ -105,7 +107,7 @@ class Polygonizer:
         if not self._library.rsseg_polygonizer_add(
             self._handle, ctypes.byref(columns), len(runs), rows, areas.ctypes.data
         ):
-            raise MemoryError("none left for polygons")
+            raise RssegError(_NO_MEMORY)
         self._row += rows
         return self._complete()
 

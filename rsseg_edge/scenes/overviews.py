@@ -72,7 +72,7 @@ def halved(class_map: UInt8Array) -> UInt8Array:
     height, width = (side // 2 for side in class_map.shape)
     if not height or not width:
         return np.zeros((height, width), np.uint8)
-    # Columns by turns, as if they were the channels of a picture: OpenCV takes them apart in a fifth of the time.
+    # Columns by turns, as if they were the channels of a picture, which OpenCV takes apart.
     (a, b), (c, d) = (cv2.split(class_map[i::2].reshape(height, width, 2)) for i in (0, 1))
     result: UInt8Array = np.array(a)
     mixed = np.flatnonzero((a != b) | (a != c) | (a != d))  # few

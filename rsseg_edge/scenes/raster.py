@@ -23,7 +23,7 @@ from rsseg_edge.types import NO_DATA, ClassTable
 
 BLOCK = 512
 LEVEL = 5
-"""Of the compression: 6, which is usual, makes class maps an eighth smaller in twice the time."""
+"""Of the compression: 6, which is usual, makes class maps a ninth smaller in twice the time."""
 
 
 def write_class_cog(

@@ -96,7 +96,10 @@ Polygonizer::Name Polygonizer::started(std::uint8_t class_index) {
 }
 
 Polygonizer::Name Polygonizer::found(Name region) {
-    while (regions_[region].parent != region) region = regions_[region].parent;
+    while (regions_[region].parent != region) {
+        regions_[region].parent = regions_[regions_[region].parent].parent;  // shorter for the next who asks
+        region = regions_[region].parent;
+    }
     return region;
 }
 
