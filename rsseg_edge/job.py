@@ -248,8 +248,7 @@ class Job:
     def stop(self) -> None:
         """See :meth:`rsseg_edge.pipeline.Pipeline.stop`."""
         self._pipeline.stop()
-        if self.stream is not None:
-            self.source.close()  # it may be waiting for a frame that never comes
+        self.source.stop()
 
 
 def open_page(request: Request, say: Report) -> LivePage | None:

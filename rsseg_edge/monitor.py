@@ -52,7 +52,6 @@ class StreamStatus:
     Attributes:
         name: of the stream, without credentials.
         state: where it stands.
-        since: seconds in that state.
         why: what went wrong last; empty where nothing did.
         connections: how often it was opened.
         received: frames that were decoded.
@@ -63,7 +62,6 @@ class StreamStatus:
 
     name: str
     state: State
-    since: float
     why: str
     connections: int
     received: int
@@ -88,7 +86,7 @@ class StreamMonitor:
         self.name, self._level = name, level
         self.ages = Recent()
         self._lock = threading.Lock()
-        self._state, self._since, self._why = State.connecting, time.monotonic(), ""
+        self._state, self._why = State.connecting, ""
         self._connections = self._received = self._shown = 0
         self._dropped: Counter[str] = Counter()
         self._last_arrival: float | None = None
@@ -98,7 +96,7 @@ class StreamMonitor:
     def enter(self, state: State, why: str = "") -> None:
         """Change the state; tells the log ``rsseg_edge.stream`` of it."""
         with self._lock:
-            before, self._state, self._since = self._state, state, time.monotonic()
+            before, self._state = self._state, state
             self._why = why or self._why
             self._connections += state is State.streaming and before is not State.streaming
             count = self._connections
@@ -162,6 +160,6 @@ class StreamMonitor:
             now = time.monotonic()
             age = None if self._last_arrival is None else now - self._last_arrival
             return StreamStatus(
-                self.name, self._state, now - self._since, self._why, self._connections, self._received, self._shown,
+                self.name, self._state, self._why, self._connections, self._received, self._shown,
                 dict(self._dropped), age,
             )  # fmt: skip

@@ -43,8 +43,7 @@ class Selection:
 class Source(Protocol):
     """Frames in order, once.
 
-    A live stream may be closed at any time, and whoever waits for its next frame gets the end; a file may be closed at
-    any time but while its next frame is read.
+    It may be closed at any time but while its next frame is read; :meth:`stop` ends that.
     """
 
     @property
@@ -61,6 +60,9 @@ class Source(Protocol):
         Raises:
             RssegError: nothing more can be read; the frames that came before are good.
         """
+
+    def stop(self) -> None:
+        """Let whoever waits for a frame that may never come have the end; from any thread."""
 
     def close(self) -> None:
         """Release the file."""

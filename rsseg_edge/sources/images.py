@@ -79,6 +79,9 @@ class ImageFiles:
                 continue
             yield Frame(image, index, name)
 
+    def stop(self) -> None:
+        """The next image is never waited for."""
+
     def close(self) -> None:
         """Nothing stays open between two images."""
 

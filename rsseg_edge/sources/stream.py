@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import re
-import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -16,6 +18,7 @@ from rsseg_edge.sources.base import Selection
 from rsseg_edge.sources.camera import open_v4l2, parse_camera
 from rsseg_edge.sources.gstreamer import GstCamera, camera_elements, require_camera
 from rsseg_edge.sources.pictures import Pictures
+from rsseg_edge.sources.standard_input import StandardInput
 from rsseg_edge.telemetry.klv_feed import KlvFeed, PassingPiece
 from rsseg_edge.types import Frame, Report, VideoFormat
 
@@ -70,6 +73,7 @@ class LiveStream:
         if where.startswith("csi://"):
             require_camera(where)
         self._gst: GstCamera | None = None
+        self._pipe: StandardInput | None = None
         self._where, self._selection, self._threads, self._report = where, selection, threads, report
         self._transport = transport
         self.monitor = StreamMonitor(shown_name(where))
@@ -81,6 +85,7 @@ class LiveStream:
         self._alive = time.monotonic()  # when the thread that reads last got anywhere
         self._ended = self._closed = self._unknown = False
         self._why = ""
+        _STREAMS.add(self)
         self._read_on()
         first = self._take(FIRST)
         if first is None:
@@ -121,14 +126,26 @@ class LiveStream:
             if taken == chosen.max_frames:
                 return
 
+    def stop(self) -> None:
+        """See :class:`rsseg_edge.sources.base.Source`; nothing comes after it."""
+        self.close()
+
     def close(self) -> None:
-        """Stop reading; whoever waits for a frame gets the end."""
+        """Stop reading, at any time; whoever waits for a frame gets the end.
+
+        The thread that reads ends with the next packet, or when its time for that is up: at the end of Python that is
+        waited for.
+        """
         with self._changed:
             self._closed = True
             self._generation += 1
             self._changed.notify_all()
             self._release()
         self.monitor.enter(State.ended)
+
+    def join(self, deadline: float) -> None:
+        """Wait until nothing reads any more, or the time is ``deadline`` by ``time.monotonic``."""
+        self._reader.join(timeout=max(0.0, deadline - time.monotonic()))
 
     def _take(self, patience: float | None) -> tuple[Any, float] | None:
         """The newest frame and when it arrived; None where the stream ended, was closed, or ``patience`` did."""
@@ -156,7 +173,8 @@ class LiveStream:
             self._alive = time.monotonic()
             mine = self._generation
             self._release()  # a camera has one reader
-        threading.Thread(target=self._read, args=(mine,), name="rsseg-stream", daemon=True).start()
+            self._reader = threading.Thread(target=self._read, args=(mine,), name="rsseg-stream", daemon=True)
+            self._reader.start()
 
     def _read(self, mine: int) -> None:
         failures = 0
@@ -171,7 +189,8 @@ class LiveStream:
                 break
             failures = 1 if time.monotonic() - begin > 10 else failures + 1
             self.monitor.enter(State.lost, self._why)
-            time.sleep(BACK_OFF[min(failures, len(BACK_OFF)) - 1])
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed, BACK_OFF[min(failures, len(BACK_OFF)) - 1])
         with self._changed:
             if self._generation == mine:
                 self._ended = True
@@ -221,7 +240,11 @@ class LiveStream:
 
         where, timeout = self._where, (OPEN, READ)
         if where == "-":
-            return av.open(sys.stdin.buffer, timeout=timeout)
+            with self._changed:
+                if self._closed:
+                    raise OSError("closed")
+                self._pipe = StandardInput(self._wait_in_pipe)
+            return av.open(self._pipe)
         if self._camera is not None and where.startswith("csi://"):
             with self._changed:
                 if self._closed:
@@ -236,9 +259,19 @@ class LiveStream:
         return av.open(where, options=options, timeout=timeout)
 
     def _release(self) -> None:
-        """End the camera's process, if there is one, with which its reader ends."""
+        """End the camera's process or the reading of standard input, if there is one, with which its reader ends."""
         if self._gst is not None:
             self._gst.kill()
+        if self._pipe is not None:
+            self._pipe.end()
+
+    def _wait_in_pipe(self, seconds: float) -> None:
+        """A silent pipe does not hang, and is never opened anew."""
+        with self._changed:
+            self._alive = time.monotonic()
+            if seconds > READ and not self._closed:
+                self._why = f"nothing came for {READ:g} s"
+                self.monitor.enter(State.lost, self._why)
 
     def _give(self, mine: int, picture: Any, arrived: float) -> None:
         with self._changed:
@@ -258,3 +291,18 @@ class LiveStream:
             if current:
                 self._alive = time.monotonic()
             return current
+
+
+_STREAMS: weakref.WeakSet[LiveStream] = weakref.WeakSet()
+
+
+@atexit.register
+def _wait_for_readers() -> None:
+    """Who waits in FFmpeg asks PyAV for the time, which asks Python, and up to 3.11 crashes where that has ended."""
+    streams = list(_STREAMS)
+    for stream in streams:
+        stream.close()
+    deadline = time.monotonic() + OPEN + READ
+    with contextlib.suppress(KeyboardInterrupt):
+        for stream in streams:
+            stream.join(deadline)

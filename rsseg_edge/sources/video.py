@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from bisect import bisect_left
 from collections.abc import Iterator
 from fractions import Fraction
@@ -13,6 +12,7 @@ from typing import Any
 from rsseg_edge.errors import RssegError, UsageError
 from rsseg_edge.sources.base import Selection
 from rsseg_edge.sources.pictures import Pictures
+from rsseg_edge.sources.standard_input import StandardInput
 from rsseg_edge.types import Frame, Report
 
 
@@ -37,7 +37,7 @@ class VideoFile:
         import av
 
         self._path, self._selection, self._report = path or Path("-"), selection, report
-        self._piped = path is None
+        self._pipe = StandardInput() if path is None else None
         self._errors: Any = av.error.FFmpegError
         self._damaged = 0
         self._threads = threads
@@ -50,7 +50,9 @@ class VideoFile:
             self._picked = self._pick()
             first = next(self._picked, None)
         except self._errors as error:
+            self._check_interrupt()
             raise RssegError(f"{self._path}: {error.strerror}") from None
+        self._check_interrupt()
         if first is None:
             if self._seen:
                 raise UsageError(f"{self._path}: no frame after --start {selection.start:g} s")
@@ -82,21 +84,39 @@ class VideoFile:
                 duration = (picture.duration or 0) * self._selection.stride or None
                 yield self._pictures.frame(index, picture, pts, duration)
         except self._errors as error:
+            if self._stopped:
+                return
             raise RssegError(f"{self._path}: reading stopped after {self._seen} frames ({error.strerror})") from None
+        if self._stopped:
+            return
         if self._damaged:
             self._report(f"{self._path}: {self._damaged} damaged packets were passed over")
         self._check_end()
+
+    def stop(self) -> None:
+        """See :class:`rsseg_edge.sources.base.Source`; a file has no need of it."""
+        if self._pipe is not None:
+            self._pipe.end()
 
     def close(self) -> None:
         """Release the decoder and the file."""
         self._container.close()
 
+    @property
+    def _stopped(self) -> bool:
+        return self._pipe is not None and self._pipe.ended
+
+    def _check_interrupt(self) -> None:
+        if self._pipe is not None:
+            self._pipe.check()
+
     def _open(self) -> None:
         import av
 
         try:
-            self._container = av.open(sys.stdin.buffer if self._piped else str(self._path))
+            self._container = av.open(self._pipe or str(self._path))
         except self._errors as error:
+            self._check_interrupt()
             raise RssegError(
                 f"{self._path}: not a video that can be read, or cut short before its index ({error.strerror})"
             ) from None
@@ -115,7 +135,7 @@ class VideoFile:
         origin = self._stream.start_time or 0
         start = origin + round(chosen.start / float(self._time_base))
         end = None if chosen.end is None else origin + round(chosen.end / float(self._time_base))
-        index = self._seek(start) if chosen.start and not self._piped else 0
+        index = self._seek(start) if chosen.start and self._pipe is None else 0
         taken = selected = 0
         for picture in self._decode():
             pts = self._time_stamp(picture)
@@ -175,7 +195,7 @@ class VideoFile:
         stream = self._stream
         if not self._at_end or self._last_pts is None:
             return
-        if self._container.format.name == "mpegts" and not self._piped and _ends_inside_packet(self._path):
+        if self._container.format.name == "mpegts" and self._pipe is None and _ends_inside_packet(self._path):
             raise RssegError(f"{self._path}: cut short inside a packet; {self._seen} frames could be read")
         if not stream.frames or not stream.duration:
             return

@@ -1,16 +1,23 @@
-"""rsseg-run in this process."""
+"""rsseg-run, in this process or in one of its own."""
 
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from rsseg_edge.cli.run import main
+
+# A shell that runs the tests in the background makes them ignore SIGINT, and so would their children.
+COMMAND = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "from rsseg_edge.cli.run import main; main()"
+)
 
 
 class Ran(NamedTuple):
@@ -39,3 +46,21 @@ def run(
     yield call
     for signum, handler in handlers.items():
         signal.signal(signum, handler)
+
+
+@pytest.fixture
+def start(bundle: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Starts rsseg-run in a process, into tmp_path/out with the bundle of the tests; Ctrl-C ends it as from a shell."""
+    started: list[subprocess.Popen] = []
+
+    def begin(*arguments: object, **options: Any) -> subprocess.Popen:
+        command = [sys.executable, "-I", "-c", COMMAND, *map(str, arguments)]
+        command += ["--model", str(bundle), "-o", str(tmp_path / "out")]
+        given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        started.append(subprocess.Popen(command, **given))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()

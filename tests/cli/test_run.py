@@ -3,7 +3,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +14,7 @@ import numpy as np
 import pytest
 
 Write = Callable[..., Path]
-# A shell that runs the tests in the background makes them ignore SIGINT, and so would their children.
-COMMAND = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
-    "from rsseg_edge.cli.run import main; main()"
-)
+Start = Callable[..., subprocess.Popen]
 
 
 @pytest.fixture
@@ -217,10 +212,8 @@ def test_full_disk(run: Callable[..., Any], tmp_path: Path, write_video: Write, 
 # What ends it from outside.
 
 
-def started(clip: Path, out: Path, bundle: Path) -> subprocess.Popen:
-    """A run that has written a part of its video."""
-    command = [sys.executable, "-I", "-c", COMMAND, str(clip), "-o", str(out), "--model", str(bundle)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def writing(process: subprocess.Popen, out: Path) -> subprocess.Popen:
+    """Once it has written a part of its video."""
     deadline = time.monotonic() + 60
     while not any(p.stat().st_size > 20_000 for p in out.glob("overlay.mp4.*.part")):
         assert process.poll() is None, process.communicate()
@@ -234,8 +227,8 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory, write_video: Write) -> P
     return write_video(tmp_path_factory.mktemp("long") / "long.mp4", size=(1280, 720), stamps=range(150))
 
 
-def test_kill_leaves_no_final_file(long_clip: Path, tmp_path: Path, bundle: Path) -> None:
-    process = started(long_clip, tmp_path / "out", bundle)
+def test_kill_leaves_no_final_file(long_clip: Path, tmp_path: Path, start: Start) -> None:
+    process = writing(start(long_clip), tmp_path / "out")
     process.kill()
     process.communicate()
     assert {p.suffix for p in (tmp_path / "out").iterdir()} == {".part"}
@@ -245,9 +238,9 @@ def test_kill_leaves_no_final_file(long_clip: Path, tmp_path: Path, bundle: Path
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_publishes_the_frames_that_are_done(
-    long_clip: Path, tmp_path: Path, bundle: Path, signum: signal.Signals
+    long_clip: Path, tmp_path: Path, start: Start, signum: signal.Signals
 ) -> None:
-    process = started(long_clip, tmp_path / "out", bundle)
+    process = writing(start(long_clip, text=True), tmp_path / "out")
     os.kill(process.pid, signum)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130

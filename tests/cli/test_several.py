@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,10 +16,6 @@ import cv2
 import numpy as np
 import pytest
 
-COMMAND = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
-    "from rsseg_edge.cli.run import main; main()"
-)
 Run = Callable[..., Any]
 
 
@@ -116,11 +111,12 @@ def test_a_log_on_standard_output_has_it_alone(run: Run, clips: list[Path]) -> N
     assert "--log - and --json both" in refused.err
 
 
-def test_interrupt_closes_the_files_of_all(tmp_path: Path, bundle: Path, write_video: Callable[..., Path]) -> None:
+def test_interrupt_closes_the_files_of_all(
+    tmp_path: Path, start: Callable[..., subprocess.Popen], write_video: Callable[..., Path]
+) -> None:
     clips = [write_video(tmp_path / f"{name}.mp4", size=(960, 544), stamps=range(120)) for name in "ab"]
     out = tmp_path / "out"
-    command = [sys.executable, "-I", "-c", COMMAND, *map(str, clips), "-o", str(out), "--model", str(bundle)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = start(*clips, text=True)
     deadline = time.monotonic() + 60
     while not all(any(p.stat().st_size > 20_000 for p in (out / n).glob("overlay.mp4.*.part")) for n in "ab"):
         assert process.poll() is None, process.communicate()
@@ -137,43 +133,3 @@ def test_interrupt_closes_the_files_of_all(tmp_path: Path, bundle: Path, write_v
         assert 0 < done < 120
         assert len(log(out / name)) == done
     assert not list(out.rglob("*.part"))
-
-
-def piped(tmp_path: Path, bundle: Path, data: bytes, *options: str) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-I", "-c", COMMAND, "-", "-o", str(tmp_path / "out"), "--model", str(bundle), *options]
-    return subprocess.run(command, input=data, capture_output=True, timeout=60, check=False)
-
-
-def test_of_a_pipe_every_frame_is_taken_with_its_time(
-    tmp_path: Path, bundle: Path, write_video: Callable[..., Path]
-) -> None:
-    stamps = [*range(40), *range(60, 90)]
-    path = write_video(tmp_path / "a.mkv", stamps=stamps)
-    ran = piped(tmp_path, bundle, path.read_bytes())
-    assert ran.returncode == 0, ran.stderr
-    assert [round(25 * line["time"]) for line in log(tmp_path / "out")] == stamps
-    assert {line["name"] for line in log(tmp_path / "out")} == {"stdin"}
-    with av.open(str(tmp_path / "out" / "overlay.mp4")) as container:
-        assert sum(1 for _ in container.decode(video=0)) == 70
-    part = piped(tmp_path, bundle, path.read_bytes(), "--start", "1.6", "--max-frames", "5")
-    assert part.returncode == 0, part.stderr
-    assert [round(25 * line["time"]) for line in log(tmp_path / "out")] == [60, 61, 62, 63, 64]
-
-
-def test_of_a_pipe_that_is_live_the_newest_is_taken(
-    tmp_path: Path, bundle: Path, write_video: Callable[..., Path]
-) -> None:
-    data = write_video(tmp_path / "a.ts", size=(640, 360), stamps=range(200)).read_bytes()
-    ran = piped(tmp_path, bundle, data, "--latest", "--json", "--max-lag", "5")
-    assert ran.returncode == 0, ran.stderr
-    told = json.loads(ran.stdout)["stream"]
-    assert told["received"] == 200
-    assert told["shown"] == len(log(tmp_path / "out"))
-    assert told["shown"] + sum(told["dropped"].values()) == 200
-    assert told["dropped"]["newer"] > 0
-    refused = piped(tmp_path, bundle, data, "--max-lag", "1")
-    assert refused.returncode == 2
-    assert b"--latest" in refused.stderr
-    empty = piped(tmp_path, bundle, b"")
-    assert empty.returncode == 1
-    assert empty.stderr.startswith(b"error: -: not a video")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -202,3 +203,25 @@ def test_a_stream_that_is_away_for_long_is_lost_and_does_not_hang(sender: Any, m
     assert len(opened) > 2
     assert "refused" in status.why
     assert stream._generation == 2  # the first reader's, and closing: nobody took its place
+
+
+ENDS = """
+import ctypes, sys
+from rsseg_edge.sources import stream
+stream.OPEN = stream.READ = 2.0
+lost = stream.LiveStream(sys.argv[1], stream.Selection(), threads=1, report=print)
+print("open", flush=True)
+sys.stdin.readline()
+libc = ctypes.CDLL(None)
+libc.on_exit(libc.sleep, None)  # as long as the exit code says, when Python has ended
+sys.exit(1)
+"""
+
+
+def test_a_program_may_end_while_its_stream_is_lost(sender: Any):
+    command = [sys.executable, "-I", "-c", ENDS, sender.address]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"open\n"
+        sender.stop()
+        _, said = process.communicate(b"end\n", timeout=30)
+    assert (process.returncode, said) == (1, b"")
