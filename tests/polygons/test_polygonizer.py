@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from types import ModuleType
@@ -242,3 +244,29 @@ def test_rows_that_are_not_the_scenes_are_refused() -> None:
         native.Polygonizer(np.ones(18), 30, 1.0).add(classes, runs)
     with pytest.raises(ValueError, match="class map"):
         native.find_runs(classes, classes[:10])
+
+
+FILLS_MEMORY = """
+import resource
+import numpy as np
+from rsseg_edge.errors import RssegError
+from rsseg_edge.polygons import native
+stripes = (np.add.outer(np.arange(8), np.arange(4096)) // 4 % 2).astype(np.uint8)  # slanting: a corner in every row
+runs = native.find_runs(stripes, stripes)
+made = native.Polygonizer(np.full(1_000_000, 0.25), stripes.shape[1], 0)
+made.add(stripes, runs)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (16 << 20), -1))
+try:
+    for _ in range(100_000):
+        made.add(stripes, runs)
+except RssegError as error:
+    print(error)
+"""
+
+
+@COMPILED
+def test_the_end_of_memory_is_one_line():
+    ran = subprocess.run([sys.executable, "-I", "-c", FILLS_MEMORY], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout == "there is no memory left for polygons; --polygons none leaves them out\n"
