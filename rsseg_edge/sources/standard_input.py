@@ -8,6 +8,8 @@ import sys
 import threading
 from collections.abc import Callable
 
+from rsseg_edge.errors import RssegError
+
 _TICK = 0.1  # seconds
 
 
@@ -17,12 +19,17 @@ class StandardInput:
     Args:
         waits: told ten times a second that nothing comes, and for how many seconds.
 
+    Raises:
+        RssegError: there is none.
+
     Attributes:
         ended: by :meth:`end`, before the end of what is sent.
         seekable: whether it is a file and no pipe; for PyAV.
     """
 
     def __init__(self, waits: Callable[[float], None] = lambda seconds: None) -> None:
+        if sys.stdin is None:  # Python's word for it
+            raise RssegError("standard input is closed")
         self._descriptor, self._waits = sys.stdin.buffer.fileno(), waits
         self._end = threading.Event()
         self._interrupted = False

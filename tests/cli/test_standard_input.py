@@ -117,3 +117,13 @@ def test_ctrl_c_before_anything_came(start: Start, options: Sequence[str]) -> No
     os.kill(process.pid, signal.SIGINT)
     assert process.wait(timeout=30) == 130
     assert b"Error" not in process.stderr.read()
+
+
+@pytest.mark.parametrize("options", [[], ["--latest"]], ids=["every", "latest"])
+def test_a_standard_input_that_is_closed(start: Start, options: Sequence[str]) -> None:
+    process = start("-", *options, preexec_fn=lambda: os.close(0))
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    (line,) = [line for line in err.decode().splitlines() if line.startswith("error: ")]
+    assert "standard input is closed" in line
+    assert "Traceback" not in err.decode()
