@@ -71,7 +71,7 @@ def open_model(request: SceneRequest, threads: int, say: Say | None = None) -> t
 
     Args:
         request: names it.
-        threads: cores of the network; None takes all.
+        threads: cores of the network.
         say: told which engine runs and why; None writes it to the log ``rsseg_edge``.
 
     Raises:

@@ -98,7 +98,12 @@ def test_ctrl_c_ends_a_run_whose_pipe_is_silent(
     data = write_video(tmp_path / "a.ts", stamps=range(30)).read_bytes()
     process = start("-", *options, stdin=subprocess.PIPE)
     write(process, data)
-    time.sleep(1)
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "out").glob("overlay.mp4.*.part")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(1)  # for a frame or two
     os.kill(process.pid, signal.SIGINT)
     begin = time.monotonic()
     assert process.wait(timeout=30) == 130
